@@ -1,0 +1,42 @@
+"""shardwriter owns the shard format: clips in, tar shards with JSON labels out, published whole.
+
+keys        the tar-safe, reversible spelling of a clip's identity
+schema      the format: types, names, version, JSON forms
+audio       source bytes → mono 16-bit samples
+flac        samples → FLAC with frame offsets
+encode      a clean clip → an encoded sample
+tarshard    encoded samples → one deterministic tar
+index       `.idx` and `index/<split>.parquet`
+manifest    `dataset.json`: build, publish last, load and check
+storage     where datasets lie
+writer      ShardWriter, which puts these together
+"""
+
+from shardwriter.encode import CleanClip, encode_clip
+from shardwriter.schema import (
+    FORMAT_VERSION,
+    AudioFormat,
+    EncodedSample,
+    Rejection,
+    RejectionReason,
+    SampleRecord,
+    Settings,
+    ShardEntry,
+    SourceInfo,
+)
+from shardwriter.writer import ShardWriter
+
+__all__ = [
+    "FORMAT_VERSION",
+    "AudioFormat",
+    "CleanClip",
+    "EncodedSample",
+    "Rejection",
+    "RejectionReason",
+    "SampleRecord",
+    "Settings",
+    "ShardEntry",
+    "ShardWriter",
+    "SourceInfo",
+    "encode_clip",
+]

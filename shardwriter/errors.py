@@ -1,0 +1,51 @@
+"""Every error that melstream raises on purpose.
+
+    MelstreamError
+    ├── ConfigError               a setting is wrong; said before work starts
+    ├── StorageError              a store can't do what was asked: missing, denied, full, in the way
+    │   └── TransientStorageError may succeed when tried again; nothing else may be retried
+    ├── ShardFormatError          bytes don't follow the shard format; names shard, key and offset
+    ├── AudioError                a clip's bytes are not audio that can be used; carries the reason
+    ├── TooManyRejectionsError    more clips failed than the job allows; carries the counts
+    └── LoaderStateError          a saved loader state doesn't fit this run
+
+A wrong argument of a Python call is a plain `ValueError`. A clip that fails inside a job is a
+`Rejection` value (see `shardwriter.schema`), not an exception.
+"""
+
+
+class MelstreamError(Exception):
+    """Base of all errors that carry a message meant for the user."""
+
+
+class ConfigError(MelstreamError):
+    """A setting is wrong, or two settings clash."""
+
+
+class StorageError(MelstreamError):
+    """A store refused or failed; the message names the object and the way out."""
+
+
+class TransientStorageError(StorageError):
+    """A store failed in a way that may pass: time-out, reset, throttling."""
+
+
+class ShardFormatError(MelstreamError):
+    """Bytes in a dataset don't follow the shard format."""
+
+
+class AudioError(MelstreamError):
+    """Encoded audio that can't be used; `reason` is the value of a `RejectionReason`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class TooManyRejectionsError(MelstreamError):
+    """A job gave up because too many clips were rejected."""
+
+
+class LoaderStateError(MelstreamError):
+    """A saved loader state belongs to another dataset, split, seed or version."""

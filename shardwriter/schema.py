@@ -1,0 +1,336 @@
+"""The shard format: its types, its names, its version, and their JSON forms.
+
+Layout of a dataset (the README documents it for other implementers)::
+
+    ROOT/
+      dataset.json                   the manifest, published last
+      index/<split>.parquet          one row a sample: what planning and a checked read need
+      <split>/<name>-NNNNNN.tar      ustar; per sample two adjacent members KEY.flac, KEY.json
+      <split>/<name>-NNNNNN.idx      per shard: the index rows and the FLAC frame offsets (parquet)
+      parts/<split>/<name>-NNNNNN.json   its manifest part: a shard is done iff this is there
+      availability/                  what was tried and what was not there
+
+Values between steps are frozen dataclasses; dictionaries appear only here, where JSON is read
+or written. Only the standard library is imported.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from shardwriter.errors import ShardFormatError
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "dataset.json"
+JSON_SUFFIX = "json"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+_NO_SPLITS = frozenset({"availability", "index", "parts"})
+
+Json = Mapping[str, Any]
+_Row = TypeVar("_Row")
+
+
+def tar_name(split: str, name: str, number: int) -> str:
+    """Return the store name of a shard's tar."""
+    return f"{split}/{name}-{number:06d}.tar"
+
+
+def idx_name(tar: str) -> str:
+    """Return the store name of the per-shard index of `tar`."""
+    return tar.removesuffix(".tar") + ".idx"
+
+
+def part_name(tar: str) -> str:
+    """Return the store name of the manifest part of `tar`."""
+    return "parts/" + tar.removesuffix(".tar") + ".json"
+
+
+def index_name(split: str) -> str:
+    """Return the store name of a split's index."""
+    return f"index/{split}.parquet"
+
+
+def check_split(split: str) -> None:
+    """Refuse a split whose name makes no folder name, or the name of a folder of the format."""
+    if not _NAME.fullmatch(split) or split in _NO_SPLITS:
+        raise ValueError(
+            f"a split's name is letters, digits, '_', '-' and '.', and none of "
+            f"{', '.join(sorted(_NO_SPLITS))}; got {split!r}"
+        )
+
+
+class RejectionReason(StrEnum):
+    """Why a clip did not make it into a shard."""
+
+    ABSENT = "absent"  # listed by the catalogue, not there in the source
+    EMPTY = "empty"  # no bytes, or no samples
+    UNREADABLE = "unreadable"  # no decoder takes the bytes
+    TRUNCATED = "truncated"  # the container promises more than it holds
+    TOO_LONG = "too_long"  # over the bound on decoded duration
+    WRONG_DURATION = "wrong_duration"  # not as long as the catalogue says
+    NOT_FINITE = "not_finite"  # NaN or infinite samples
+    BAD_METADATA = "bad_metadata"  # the catalogue's row contradicts itself
+    DUPLICATE = "duplicate"  # the catalogue lists the same clip twice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A clip that was left out, and why."""
+
+    clip_id: str
+    stage: str
+    """The step that refused it: `catalogue`, `fetch` or `clean`."""
+    reason: RejectionReason
+    detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row of the rejections log."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioFormat:
+    """How the audio members of a dataset are encoded."""
+
+    codec: str = "flac"
+    sample_rate_hz: int = 32_000
+    num_channels: int = 1
+    bits_per_sample: int = 16
+    frame_num_samples: int = 1152
+    """Samples in a FLAC frame: small frames make crops cheap, and 1152 came out 1.6 % smaller than
+    4096 on real clips."""
+
+    def __post_init__(self) -> None:
+        """Refuse what the writer can't make."""
+        if self.codec != "flac":
+            raise ValueError(f"codec must be 'flac', got {self.codec!r}")
+        if not 1_000 <= self.sample_rate_hz <= 655_350:
+            raise ValueError(f"sample_rate_hz must be in 1000..655350, got {self.sample_rate_hz}")
+        if self.num_channels != 1 or self.bits_per_sample != 16:
+            raise ValueError(f"audio must be mono and 16 bit, got {self}")
+        if not 16 <= self.frame_num_samples <= 4608:
+            raise ValueError(f"frame_num_samples must be in 16..4608, got {self.frame_num_samples}")
+
+    @property
+    def suffix(self) -> str:
+        """The audio member's file name extension, without the dot."""
+        return self.codec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceInfo:
+    """What a clip was made from."""
+
+    file: str
+    container: str
+    """Container and codec as libsndfile names them, e.g. `WAV/PCM_16`."""
+    sample_rate_hz: int
+    num_channels: int
+    num_samples: int
+    sha256: str
+    """Hash of the encoded source bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleRecord:
+    """The JSON member of a sample."""
+
+    key: str
+    """Name of the two members, without dots; `shardwriter.keys` turns it back into `id`."""
+    id: str
+    """Identity of the clip, e.g. `esc50/1-100032-A-0`."""
+    split: str
+    labels: tuple[str, ...]
+    label_ids: tuple[int, ...]
+    """Positions of `labels` in the dataset's vocabulary."""
+    sample_rate_hz: int
+    num_samples: int
+    num_clipped: int
+    """Samples that were limited to full scale when written as 16 bit."""
+    pcm_sha256: str
+    """Hash of the decoded samples as little-endian int16: the identity of the audio."""
+    source: SourceInfo | None = None
+    fold: int | None = None
+    group: str | None = None
+    """What must not straddle splits: a speaker, a recording, an uploader."""
+    metadata: Json = field(default_factory=dict)
+    """The catalogue's own columns, e.g. ESC-50's category, target, esc10, src_file, take."""
+
+    @property
+    def duration_seconds(self) -> float:
+        """Length of the clip."""
+        return self.num_samples / self.sample_rate_hz
+
+    def to_json_bytes(self) -> bytes:
+        """Return the canonical bytes of the JSON member: sorted keys, UTF-8, one newline."""
+        row = asdict(self) | {
+            "version": FORMAT_VERSION,
+            "duration_seconds": self.duration_seconds,
+        }
+        return canonical_json(row) + b"\n"
+
+    @classmethod
+    def from_json_bytes(cls, data: bytes, *, where: str) -> "SampleRecord":
+        """Read a JSON member.
+
+        Args:
+            data: The member's bytes.
+            where: Shard and member, for the error message.
+
+        Raises:
+            ShardFormatError: not JSON, another version, or a field missing or of a wrong type.
+        """
+        row = parse_json(data, where=where)
+        check_version(row, where=where)
+        try:
+            return cls(
+                key=_typed(row["key"], str),
+                id=_typed(row["id"], str),
+                split=_typed(row["split"], str),
+                labels=tuple(_typed(label, str) for label in _typed(row["labels"], list)),
+                label_ids=tuple(_count(number) for number in _typed(row["label_ids"], list)),
+                sample_rate_hz=_count(row["sample_rate_hz"]),
+                num_samples=_count(row["num_samples"]),
+                num_clipped=_count(row["num_clipped"]),
+                pcm_sha256=_typed(row["pcm_sha256"], str),
+                source=None if row["source"] is None else from_row(SourceInfo, row["source"]),
+                fold=None if row["fold"] is None else _typed(row["fold"], int),
+                group=None if row["group"] is None else _typed(row["group"], str),
+                metadata=_typed(row["metadata"], dict),
+            )
+        except (KeyError, TypeError) as err:
+            raise ShardFormatError(f"{where}: the JSON label lacks or mistypes {err}") from err
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedSample:
+    """A sample as it goes into a shard: encoded audio, where its frames lie, and its record."""
+
+    record: SampleRecord
+    audio: bytes
+    frame_offsets: tuple[int, ...]
+    """Byte offset of each FLAC frame from the start of `audio`, ascending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardEntry:
+    """A published shard, as its manifest part and the manifest list it."""
+
+    tar: str
+    """Store name of the tar, `<split>/<name>-NNNNNN.tar`."""
+    split: str
+    num_samples: int
+    """Clips in the shard."""
+    num_bytes: int
+    duration_seconds: float
+    sha256: str
+    idx_sha256: str
+    settings_digest: str
+    """`Settings.digest` of the writer that made it: shards of one dataset agree in it."""
+
+    def to_json_bytes(self) -> bytes:
+        """Return the bytes of the manifest part."""
+        return canonical_json(asdict(self) | {"version": FORMAT_VERSION}) + b"\n"
+
+    @classmethod
+    def from_json(cls, row: Json, *, where: str) -> "ShardEntry":
+        """Read one entry; a missing, mistyped or unknown field is a `ShardFormatError`."""
+        try:
+            return from_row(cls, {name: row[name] for name in row if name != "version"})
+        except (KeyError, TypeError) as err:
+            raise ShardFormatError(f"{where}: not a shard entry of format 1: {err}") from err
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What must be the same for every shard of a dataset."""
+
+    name: str
+    """Name of the dataset; also the stem of the shard names."""
+    audio: AudioFormat
+    labels: tuple[str, ...]
+    """The vocabulary: a label's id is its position."""
+
+    def __post_init__(self) -> None:
+        """Refuse a name that makes no file name, and labels that stand for two ids."""
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"a dataset's name is letters, digits, '_', '-' and '.', got {self.name!r}"
+            )
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"the vocabulary of {self.name} lists a label twice: {self.labels}")
+
+    @property
+    def digest(self) -> str:
+        """Hash that tells two settings apart."""
+        return hashlib.sha256(canonical_json(asdict(self))).hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one JSON form of a value: sorted keys, no spaces, UTF-8, no NaN."""
+    text = json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+    return text.encode()
+
+
+def parse_json(data: bytes, *, where: str) -> dict[str, Any]:
+    """Parse a JSON object from a file of ours; anything else is a `ShardFormatError`."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as err:
+        raise ShardFormatError(f"{where}: not JSON: {err}") from err
+    if not isinstance(value, dict):
+        raise ShardFormatError(f"{where}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def check_version(row: Json, *, where: str) -> None:
+    """Refuse a file of another format version."""
+    version = row.get("version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise ShardFormatError(
+            f"{where}: format version {version!r}, this melstream reads "
+            f"{FORMAT_VERSION}; read it with the version that wrote it, or ingest it again"
+        )
+
+
+def from_row(kind: type[_Row], row: Json) -> _Row:
+    """Return a flat dataclass of text and numbers, none of them negative, from a JSON object.
+
+    Raises:
+        KeyError: a field is missing.
+        TypeError: not an object, or a field is mistyped or unknown.
+    """
+    checks: dict[Any, Callable[[Any], Any]] = {str: _text, int: _count, float: _amount}
+    _typed(row, dict)
+    for wanted in fields(kind):  # type: ignore[arg-type]  # mypy has no public name for dataclasses
+        checks[wanted.type](row[wanted.name])
+    return kind(**row)
+
+
+def _text(value: Any) -> str:
+    return str(_typed(value, str))
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} (expected an integer, 0 or more)")
+    return value
+
+
+def _amount(value: Any) -> float:
+    if not isinstance(value, float) or not math.isfinite(value) or value < 0:
+        raise TypeError(f"{value!r} (expected a finite number, 0 or more)")
+    return value
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(f"{value!r} (expected {kind.__name__})")
+    return value
