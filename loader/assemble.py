@@ -1,0 +1,104 @@
+"""Planned rows → a batch, in parts that threads fill side by side.
+
+Axes: B rows of a batch, T samples.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from loader.batch import AudioBatch
+from loader.config import LoaderConfig
+from loader.crop import Windows, choose_windows
+from loader.dataset import DatasetIndex
+from loader.decode import decode_window
+from loader.plan import StepPlan
+from loader.prefetch import Job
+from loader.stats import FillStats
+from loader.stream import SampleReader
+
+_PARTS_PER_THREAD = 4
+"""More parts than threads, because clips differ in length and a part once begun is finished."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchAssembler:
+    """Makes the batches of a run; holds nothing that changes."""
+
+    config: LoaderConfig
+    index: DatasetIndex
+    reader: SampleReader
+    window_num_samples: int
+    pin_memory: bool
+
+    def begin(self, step: StepPlan, *, epoch: int) -> Job[AudioBatch, FillStats]:
+        """Return a batch that is complete but for its audio, and the tasks that fill that in.
+
+        Memory is taken here, by the caller's thread: pinning it belongs to the device that is
+        current there, and in a thread of the loader that would be device 0 on every rank.
+        """
+        index, rows_B = self.index, step.rows_B
+        keys = index.keys_of(rows_B)
+        windows = choose_windows(
+            keys,
+            index.num_samples_N[rows_B],
+            window_num_samples=self.window_num_samples,
+            crop=self.config.crop,
+            seed=self.config.seed,
+            epoch=epoch,
+        )
+        batch = AudioBatch(
+            keys=keys,
+            wave_BT=torch.empty(
+                (len(keys), self.window_num_samples), dtype=torch.int16, pin_memory=self.pin_memory
+            ),
+            num_samples_B=torch.from_numpy(windows.num_samples_B),
+            target_BK=torch.from_numpy(index.targets_of(rows_B)),
+            is_padding_B=torch.from_numpy(step.is_padding_B),
+        )
+        if self.pin_memory:
+            batch = batch.pin_memory()
+        wave_BT: NDArray[np.int16] = batch.wave_BT.numpy()
+        # Index order is the order on the disk, whatever place a sample has in the batch.
+        places_B = np.argsort(rows_B, kind="stable")
+        parts = np.array_split(
+            places_B, min(len(rows_B), _PARTS_PER_THREAD * self.config.num_threads)
+        )
+        tasks = tuple(partial(self._fill, wave_BT, part, rows_B, windows) for part in parts)
+        return Job(result=batch, tasks=tasks)
+
+    def _fill(
+        self,
+        wave_BT: NDArray[np.int16],
+        places: NDArray[np.int64],
+        rows_B: NDArray[np.int64],
+        windows: Windows,
+    ) -> FillStats:
+        """Read and decode the clips of some places of the batch."""
+        num_encoded_bytes, read_seconds, decode_seconds = 0, 0.0, 0.0
+        for place in places:
+            row = int(rows_B[place])
+            begin = time.perf_counter()
+            data = self.reader.read(row)
+            between = time.perf_counter()
+            decode_window(
+                data,
+                wave_BT[place],
+                start=int(windows.start_B[place]),
+                num_samples=int(windows.num_samples_B[place]),
+                clip_num_samples=int(self.index.num_samples_N[row]),
+                sample_rate_hz=self.index.sample_rate_hz,
+                where=self.index.where(row),
+            )
+            num_encoded_bytes += len(data)
+            read_seconds += between - begin
+            decode_seconds += time.perf_counter() - between
+        return FillStats(
+            num_encoded_bytes=num_encoded_bytes,
+            read_seconds=read_seconds,
+            decode_seconds=decode_seconds,
+        )

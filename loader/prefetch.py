@@ -1,0 +1,51 @@
+"""The loader's one place for concurrency: jobs run ahead in threads, results come in order."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+THREAD_NAME_PREFIX = "melstream-loader"
+
+Result = TypeVar("Result")
+Report = TypeVar("Report")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(Generic[Result, Report]):
+    """A result, and the tasks that have to run before it is whole."""
+
+    result: Result
+    tasks: tuple[Callable[[], Report], ...]
+
+
+def run_ahead(
+    jobs: Iterable[Job[Result, Report]], *, num_threads: int, num_ahead: int
+) -> Generator[tuple[Result, list[Report]], None, None]:
+    """Yield each job's result and its tasks' reports, in the order of the jobs.
+
+    While the caller has one result, the tasks of up to `num_ahead` jobs behind it run in
+    `num_threads` threads. Jobs are drawn from `jobs` by the caller's own thread, when it asks
+    for a result.
+
+    An exception of a task is raised where its job's result would have been yielded; of several
+    in one job, that of the first task. Whichever way the generator ends (exhausted, an exception,
+    `close()`, garbage collection) its queue is emptied and its threads end after the task that
+    each is at. Nobody waits for them: garbage collection may run in one of the threads themselves.
+    """
+    pool = ThreadPoolExecutor(num_threads, thread_name_prefix=THREAD_NAME_PREFIX)
+    waiting: deque[tuple[Result, list[Future[Report]]]] = deque()
+    try:
+        for job in jobs:
+            waiting.append((job.result, [pool.submit(task) for task in job.tasks]))
+            if len(waiting) > num_ahead:
+                yield _wait_for(*waiting.popleft())
+        while waiting:
+            yield _wait_for(*waiting.popleft())
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _wait_for(result: Result, futures: list[Future[Report]]) -> tuple[Result, list[Report]]:
+    return result, [future.result() for future in futures]
