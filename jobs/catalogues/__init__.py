@@ -1,0 +1,1 @@
+"""One module per dataset: what it lists, how its clips are labelled, how many there must be."""

@@ -1,0 +1,85 @@
+"""Checkpoints: model, optimiser and loader state in one file, written whole or not at all."""
+
+import os
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shardwriter.errors import ConfigError
+
+VERSION = 1
+_LOAD_ERRORS = (
+    *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),  # what torch.load documents
+    *(ValueError, TypeError, LookupError, AttributeError),  # and what a damaged pickle gives
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Everything that a run needs to go on; equal on every rank."""
+
+    step: int
+    """Optimiser steps taken."""
+    loader: dict[str, Any]
+    """`ShardLoader.state_dict()` after that step."""
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    history: dict[str, Any]
+    """Losses and evaluations so far."""
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write to a temporary file, flush it, rename it: a killed run leaves the previous one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        torch.save({"version": VERSION} | _shallow(checkpoint), file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Load a checkpoint, tensors and plain values only (no pickled code runs).
+
+    Raises:
+        ConfigError: it is not there, not readable, or of another version.
+    """
+    if not path.exists():
+        raise ConfigError(f"no checkpoint at {path}; start without --resume")
+    if not _is_whole(path):
+        raise ConfigError(f"{path} is not a whole checkpoint; start without --resume")
+    try:
+        row = torch.load(path, map_location="cpu", weights_only=True)
+    except _LOAD_ERRORS as err:
+        raise ConfigError(
+            f"{path} is not a readable checkpoint ({type(err).__name__}); start without --resume"
+        ) from err
+    if not isinstance(row, dict) or row.pop("version", None) != VERSION:
+        raise ConfigError(
+            f"{path} is not a checkpoint of version {VERSION}; start without --resume"
+        )
+    if row.keys() != set(Checkpoint.__dataclass_fields__):
+        raise ConfigError(f"{path} lacks parts of a checkpoint; start without --resume")
+    return Checkpoint(**row)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a file is a zip, as checkpoints are, whose members match their checksums.
+
+    torch does not look at the checksums; and it would try its old, pickled format on other files.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError):
+        return False
+
+
+def _shallow(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}

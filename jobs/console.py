@@ -1,0 +1,58 @@
+"""What a person sees: lines, stages, progress bars. The only module that prints."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+
+def say(line: str = "") -> None:
+    """Print a line, above any progress bar."""
+    tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def complain(line: str) -> None:
+    """Print a line to standard error."""
+    tqdm.write(line, file=sys.stderr)
+
+
+def stage(title: str) -> None:
+    """Announce a stage of a longer job."""
+    say(f"\n== {title}")
+
+
+def progress(
+    items: Iterable[Item], *, total: int, what: str, unit: str, hidden: bool = False
+) -> Iterator[Item]:
+    """Yield the items behind a progress bar; a log file gets one line in ten seconds."""
+    yield from tqdm(
+        items,
+        total=total,
+        desc=what,
+        unit=unit,
+        disable=hidden,
+        mininterval=0.2 if sys.stderr.isatty() else 10.0,
+        ascii=not sys.stderr.isatty(),
+        dynamic_ncols=True,
+    )
+
+
+def table(rows: Iterable[tuple[str, str]]) -> None:
+    """Print two aligned columns."""
+    pairs = list(rows)
+    width = max((len(name) for name, _ in pairs), default=0)
+    for name, value in pairs:
+        say(f"  {name:<{width}}  {value}")
+
+
+def human_bytes(num_bytes: float) -> str:
+    """Return a size in decimal units, e.g. `12.3 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(num_bytes) < 1000:
+            return f"{num_bytes:.0f} {unit}" if unit == "B" else f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.1f} TB"

@@ -1,0 +1,253 @@
+"""The common path from a catalogue to a published dataset: fetch, clean, encode, shard."""
+
+import collections
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+from jobs.catalogues.catalogue import Catalogue, ClipRef
+from jobs.console import progress
+from jobs.sources import Source, open_source
+from jobs.versions import tool_versions
+from shardwriter import (
+    AudioFormat,
+    CleanClip,
+    EncodedSample,
+    Rejection,
+    RejectionReason,
+    Settings,
+    ShardWriter,
+    encode_clip,
+)
+from shardwriter import audio as audio_step
+from shardwriter import flac as flac_step
+from shardwriter.errors import AudioError, ConfigError, MelstreamError, StorageError
+from shardwriter.keys import to_key
+from shardwriter.manifest import Manifest
+from shardwriter.storage import open_store
+
+REJECTIONS_NAME = "availability/rejections.jsonl"
+MAX_CLIP_SECONDS = 3600.0
+_CLIPS_IN_FLIGHT_PER_WORKER = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestOptions:
+    """What the user chose."""
+
+    out: str
+    sample_rate_hz: int = 32_000
+    num_workers: int = 2
+    """Processes that clean and encode; 0 does it all in this one."""
+    max_samples_per_shard: int = 1000
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSummary:
+    """What came of it."""
+
+    manifest: Manifest
+    num_listed: int
+    expected_num_clips: int
+    num_written: int
+    num_already_there: int
+    rejections: tuple[Rejection, ...]
+    seconds: float
+
+    @property
+    def rejections_by_reason(self) -> dict[str, int]:
+        """Counts, most frequent first."""
+        counts = collections.Counter(rejection.reason.value for rejection in self.rejections)
+        return dict(counts.most_common())
+
+
+def ingest(catalogue: Catalogue, source: Source, options: IngestOptions) -> IngestSummary:
+    """Write the catalogue's clips as a dataset; go on where an earlier run stopped.
+
+    Clips are written in catalogue order whatever the number of workers, so the same source
+    gives the same bytes. Each clip that is left out is a row of `availability/rejections.jsonl`.
+
+    Raises:
+        ConfigError: the target holds a dataset of other settings, or no clip was usable.
+        StorageError: the target can't be written.
+    """
+    started = time.monotonic()
+    if all(clip.file is None for clip in catalogue.clips):
+        raise ConfigError(
+            f"none of the {len(catalogue.clips)} clips that {catalogue.title} lists is in "
+            f"{source.url}; is the audio folder there?"
+        )
+    try:
+        audio_format = AudioFormat(sample_rate_hz=options.sample_rate_hz)
+    except ValueError as err:
+        raise ConfigError(str(err)) from err
+    settings = Settings(name=catalogue.name, audio=audio_format, labels=catalogue.labels)
+    store = open_store(options.out)
+    rejections = list(catalogue.rejections)
+    num_written = 0
+    writer = ShardWriter(
+        store,
+        settings,
+        max_samples_per_shard=options.max_samples_per_shard,
+        provenance=_provenance(catalogue),
+    )
+    with writer:
+        clips = [clip for clip in catalogue.clips if not writer.is_written(to_key(clip.id))]
+        outcomes = _make_samples(clips, source, settings, num_workers=options.num_workers)
+        for outcome in progress(
+            outcomes, total=len(clips), what="ingest", unit="clip", hidden=options.quiet
+        ):
+            if isinstance(outcome, Rejection):
+                rejections.append(outcome)
+            else:
+                writer.write(outcome)
+                num_written += 1
+        rows = [json.dumps(rejection.to_json(), sort_keys=True) + "\n" for rejection in rejections]
+        store.put(REJECTIONS_NAME, "".join(rows).encode(), replace=True)
+        if not num_written and len(clips) == len(catalogue.clips):
+            raise ConfigError(
+                f"none of the {len(clips)} clips that {catalogue.title} lists could be used; "
+                f"{store.url}/{REJECTIONS_NAME} says why"
+            )
+    if writer.manifest is None:
+        raise ConfigError(f"{store.url} was not published")
+    return IngestSummary(
+        manifest=writer.manifest,
+        num_listed=len(catalogue.clips),
+        expected_num_clips=catalogue.expected_num_clips,
+        num_written=num_written,
+        num_already_there=len(catalogue.clips) - len(clips),
+        rejections=tuple(rejections),
+        seconds=time.monotonic() - started,
+    )
+
+
+def make_sample(clip: ClipRef, source: Source, settings: Settings) -> EncodedSample | Rejection:
+    """Fetch, clean and encode one clip; what can't be used comes back as a `Rejection`."""
+    if clip.file is None:
+        return _rejected(clip, "fetch", RejectionReason.ABSENT, f"not in {source.url}")
+    try:
+        data = source.read(clip.file)
+    except StorageError as err:
+        return _rejected(clip, "fetch", RejectionReason.UNREADABLE, str(err))
+    try:
+        audio = audio_step.clean_audio(
+            data,
+            file=clip.file,
+            sample_rate_hz=settings.audio.sample_rate_hz,
+            max_seconds=MAX_CLIP_SECONDS,
+            duration=clip.duration,
+        )
+    except AudioError as err:
+        return _rejected(clip, "clean", RejectionReason(err.reason), err.detail)
+    return encode_clip(
+        CleanClip(
+            id=clip.id,
+            split=clip.split,
+            pcm_T=audio.pcm_T,
+            labels=clip.labels,
+            num_clipped=audio.num_clipped,
+            source=audio.source,
+            fold=clip.fold,
+            group=clip.group,
+            metadata=clip.metadata,
+        ),
+        settings,
+    )
+
+
+def _rejected(clip: ClipRef, stage: str, reason: RejectionReason, detail: str) -> Rejection:
+    return Rejection(clip_id=clip.id, stage=stage, reason=reason, detail=detail)
+
+
+def _make_samples(
+    clips: Sequence[ClipRef], source: Source, settings: Settings, *, num_workers: int
+) -> Iterator[EncodedSample | Rejection]:
+    """Yield each clip's outcome in order; a bounded number is in flight."""
+    if num_workers == 0:
+        for clip in clips:
+            yield make_sample(clip, source, settings)
+        return
+    # spawn, not fork: the parent may hold threads (torch, pyarrow) that a fork would break.
+    with ProcessPoolExecutor(
+        num_workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_open_worker_source,
+        initargs=(source.url, settings),
+    ) as pool:
+        in_flight: collections.deque[Future[EncodedSample | Rejection]] = collections.deque()
+        try:
+            for clip in clips:
+                with _interrupts_held_back():
+                    in_flight.append(pool.submit(_make_sample_in_worker, clip))
+                if len(in_flight) > num_workers * _CLIPS_IN_FLIGHT_PER_WORKER:
+                    yield in_flight.popleft().result()
+            while in_flight:
+                yield in_flight.popleft().result()
+        except BrokenProcessPool as err:
+            raise MelstreamError(
+                "a worker process died while it cleaned a clip (out of memory, or a crash in a "
+                "decoder); run again with --workers 0 to see at which clip"
+            ) from err
+        finally:
+            for future in in_flight:
+                future.cancel()
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait: the workers that `submit` starts inherit that, and never see it.
+
+    An interrupt in the middle of a worker's talk with its queue would leave both sides waiting.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+_worker: tuple[Source, Settings] | None = None
+"""Set once in each worker process: the source can't travel with every clip."""
+
+
+def _open_worker_source(url: str, settings: Settings) -> None:
+    # Ctrl-C reaches every process of the terminal; the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    global _worker
+    _worker = open_source(url), settings
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is gone; one that was killed can't tell its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _make_sample_in_worker(clip: ClipRef) -> EncodedSample | Rejection:
+    if _worker is None:
+        raise RuntimeError("the worker process was not initialised")
+    source, settings = _worker
+    return make_sample(clip, source, settings)
+
+
+def _provenance(catalogue: Catalogue) -> dict[str, object]:
+    return {
+        "dataset": catalogue.title,
+        "licence": catalogue.licence,
+        "citation": catalogue.citation,
+        "audio": audio_step.provenance() | flac_step.provenance(),
+        "tools": tool_versions(),
+    }

@@ -1,0 +1,163 @@
+"""`melstream inspect`: what a dataset holds, and what one of its clips looks like."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import soundfile
+import torch
+
+from jobs.console import human_bytes, say, table
+from jobs.sound_plots import clip_picture
+from loader.features import LogMel, LogMelConfig
+from shardwriter.errors import ConfigError, ShardFormatError
+from shardwriter.index import crc32c, read_index
+from shardwriter.keys import from_key, to_key
+from shardwriter.manifest import Manifest, load_manifest
+from shardwriter.schema import SampleRecord, index_name
+from shardwriter.storage import Store, open_store
+
+_MAX_CLASSES_SHOWN = 60
+
+
+def inspect_dataset(url: str) -> None:
+    """Print splits, classes, folds, hours and bytes."""
+    store = open_store(url)
+    manifest = load_manifest(store)
+    audio = manifest.settings.audio
+    say(f"{manifest.settings.name} at {store.url}")
+    table(
+        [
+            ("digest", manifest.digest),
+            (
+                "audio",
+                f"{audio.codec} {audio.sample_rate_hz} Hz, {audio.num_channels} channel, "
+                f"{audio.bits_per_sample} bit, frames of {audio.frame_num_samples}",
+            ),
+            ("classes", str(len(manifest.settings.labels))),
+            ("licence", str(manifest.provenance.get("licence", "not stated"))),
+        ]
+    )
+    for split, totals in manifest.splits.items():
+        say(f"\nsplit {split}")
+        index = load_index(store, split)
+        table(
+            [
+                ("clips", str(totals.num_samples)),
+                ("hours", f"{totals.duration_seconds / 3600:.2f}"),
+                ("shards", str(totals.num_shards)),
+                ("bytes", human_bytes(totals.num_bytes)),
+                ("folds", _fold_counts(index)),
+            ]
+        )
+        _print_classes(manifest, index)
+    first = load_index(store, next(iter(manifest.splits))).column("key")[0].as_py()
+    say(f"\na clip: melstream inspect {url} {first}")
+
+
+def inspect_clip(url: str, key: str, *, png: Path | None) -> Path:
+    """Print a clip's labels and draw its waveform and log-mel; return the picture's path.
+
+    Args:
+        url: Dataset.
+        key: Key of the sample, or the clip's identity.
+        png: Where the picture goes; None for `KEY.png` in the working folder.
+    """
+    store = open_store(url)
+    manifest = load_manifest(store)
+    record, pcm_T = read_clip(store, manifest, key)
+    say(json.dumps(json.loads(record.to_json_bytes()), indent=2, ensure_ascii=False))
+    config = LogMelConfig(
+        sample_rate_hz=record.sample_rate_hz, max_hz=min(14_000.0, record.sample_rate_hz / 2)
+    )
+    mel_MF = log_mel_picture(pcm_T, config)
+    picture = clip_picture(
+        pcm_T,
+        mel_MF,
+        sample_rate_hz=record.sample_rate_hz,
+        hop_seconds=config.hop_samples / config.sample_rate_hz,
+        title=f"{', '.join(record.labels)}   {record.id}",
+    )
+    path = png or Path(f"{record.key}.png")
+    try:
+        path.write_bytes(picture)
+    except OSError as err:
+        raise ConfigError(f"can't write the picture to {path}: {err.strerror}") from err
+    say(f"waveform and log-mel: {path}")
+    return path
+
+
+def log_mel_picture(pcm_T: npt.NDArray[np.int16], config: LogMelConfig) -> npt.NDArray[np.float32]:
+    """Return a clip's log-mel; one shorter than half a window is followed by silence."""
+    missing = max(0, config.min_samples - len(pcm_T))
+    mel_BMF = LogMel(config)(torch.from_numpy(np.pad(pcm_T, (0, missing)))[None])
+    mel_MF: npt.NDArray[np.float32] = mel_BMF[0].numpy()
+    return mel_MF
+
+
+def load_index(store: Store, split: str) -> pa.Table:
+    """Load a split's planning index."""
+    return read_index(store.read(index_name(split)), where=f"{store.url}/{index_name(split)}")
+
+
+def read_clip(
+    store: Store, manifest: Manifest, key: str
+) -> tuple[SampleRecord, npt.NDArray[np.int16]]:
+    """Return a clip's record and samples, by its key or its identity.
+
+    Raises:
+        ConfigError: the dataset has no such clip.
+        ShardFormatError: the bytes in the shard are not those that were indexed.
+    """
+    wanted = _possible_keys(key)
+    for split in manifest.splits:
+        rows = load_index(store, split).filter(pc.field("key").isin(wanted)).to_pylist()
+        if rows:
+            row = rows[0]
+            where = f"{store.url}/{row['shard']} at byte {row['audio_offset']}"
+            audio = store.read_range(row["shard"], row["audio_offset"], row["audio_num_bytes"])
+            label = store.read_range(row["shard"], row["json_offset"], row["json_num_bytes"])
+            if (crc32c(audio), crc32c(label)) != (row["audio_crc32c"], row["json_crc32c"]):
+                raise ShardFormatError(f"{where}: the bytes of {row['key']} have another checksum")
+            pcm_T, _ = soundfile.read(io.BytesIO(audio), dtype="int16")
+            return SampleRecord.from_json_bytes(label, where=where), pcm_T
+    example = load_index(store, next(iter(manifest.splits))).column("key")[0].as_py()
+    raise ConfigError(
+        f"{store.url} has no clip {key!r}; keys look like {example!r} ({from_key(example)})"
+    )
+
+
+def _possible_keys(key: str) -> list[str]:
+    try:
+        return [key, to_key(key)]
+    except ValueError:  # too long to be an identity, or empty
+        return [key]
+
+
+def _fold_counts(index: pa.Table) -> str:
+    counts = {
+        row["values"]: row["counts"]
+        for row in pc.value_counts(index.column("fold")).to_pylist()
+        if row["values"] is not None
+    }
+    if not counts:
+        return "none"
+    return ", ".join(f"{fold}: {count}" for fold, count in sorted(counts.items()))
+
+
+def _print_classes(manifest: Manifest, index: pa.Table) -> None:
+    labels = manifest.settings.labels
+    label_ids = index.column("label_ids").combine_chunks().flatten().to_numpy()
+    counts = np.bincount(label_ids, minlength=len(labels))
+    order = np.argsort(-counts, kind="stable")[:_MAX_CLASSES_SHOWN]
+    say("  clips per class")
+    width = max((len(label) for label in labels), default=0)
+    for label_id in order:
+        bar = "#" * round(30 * counts[label_id] / max(counts.max(), 1))
+        say(f"    {labels[label_id]:<{width}}  {counts[label_id]:>7}  {bar}")
+    if len(labels) > len(order):
+        say(f"    ... and {len(labels) - len(order)} more classes")

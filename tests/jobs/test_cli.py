@@ -1,0 +1,332 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobs import cli
+from tests.jobs.builders import csv_bytes, esc50_row, tree, write_folder
+
+MELSTREAM = str(Path(sys.executable).with_name("melstream"))
+TIMEOUT_SECONDS = 60
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a command that must fail; checks status and form, returns the one line of its error."""
+
+    def run(*arguments: object, status: int) -> str:
+        assert cli.main([str(argument) for argument in arguments]) == status
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1, lines
+        assert lines[0].startswith(f"melstream {arguments[0]}: ")
+        return lines[0]
+
+    return run
+
+
+def usage_error(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run a command whose arguments argparse refuses; return the last line of its error."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main([str(argument) for argument in arguments])
+    assert caught.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("usage: melstream")
+    return errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("command", "phrases"),
+    [
+        ([], ["demo", "ingest", "inspect", "verify", "train", "Begin with `melstream demo`"]),
+        (["demo"], ["embedded ESC-10 clips", "--out", "out/demo", "--epochs", "no network"]),
+        (["ingest"], ["esc50", "goes on where it stopped", "availability/rejections.jsonl"]),
+        (
+            ["ingest", "esc50"],
+            ["--source", "meta/esc50.csv", "--out", "--subset", "--sample-rate", "--workers"],
+        ),
+        (["inspect"], ["URL", "KEY", "--png", "waveform and log-mel"]),
+        (["verify"], ["URL", "--no-decode", "Exit status 1"]),
+        (["train"], ["--folds", "--eval-fold", "--resume", "torchrun --nproc-per-node"]),
+    ],
+)
+def test_help_says_what_matters(
+    command: list[str], phrases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*command, "--help"])
+    assert caught.value.code == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.startswith(" ".join(["usage: melstream", *command]))
+    for phrase in phrases:
+        assert phrase in printed
+
+
+def test_installed_command_tells_its_version() -> None:
+    done = subprocess.run(
+        [MELSTREAM, "--version"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+    )
+    assert done.stdout.split()[0] == "melstream"
+    assert done.stderr == ""
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys; from jobs import cli\n"
+        "try: cli.main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, timeout=TIMEOUT_SECONDS
+    )
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["ingest"], ["ingest", "esc51"]])
+def test_unknown_or_missing_command_is_a_usage_error(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "error: " in usage_error(capsys, *arguments)
+
+
+# ---- ingest ------------------------------------------------------------------------------------
+
+
+def test_ingest_of_a_part_ends_well_and_says_what_is_absent(
+    ten_clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_folder(tmp_path / "source", tree(ten_clips))
+    for name in sorted((source / "audio").iterdir())[:3]:
+        name.unlink()
+    out = tmp_path / "out"
+    arguments = ["ingest", "esc50", "--source", str(source), "--out", str(out), "--workers", "0"]
+    assert cli.main([*arguments, "--sample-rate", "8000"]) == 0
+    printed = capsys.readouterr().out
+    assert f"10 clips listed in {source}" in printed
+    assert "rejected: absent 3 clips" in " ".join(printed.split())
+    assert f"{out}/availability/rejections.jsonl" in printed
+    assert cli.main([*arguments, "--sample-rate", "8000"]) == 0
+    assert "there before" in capsys.readouterr().out
+
+
+def test_ingest_of_a_folder_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
+    source, out = tmp_path / "nowhere", tmp_path / "out"
+    line = refused("ingest", "esc50", "--source", source, "--out", out, status=2)
+    assert f"no folder or zip at {source}" in line
+    assert "give the place of the dataset as published" in line
+    assert not out.exists()
+
+
+def test_ingest_of_a_folder_without_the_csv(refused: Refused, tmp_path: Path) -> None:
+    line = refused("ingest", "esc50", "--source", tmp_path, "--out", tmp_path / "out", status=2)
+    assert "holds no meta/esc50.csv" in line
+    assert "a folder (or zip) with audio/ and meta/esc50.csv" in line
+
+
+def test_ingest_of_a_wrong_csv_names_its_line(refused: Refused, tmp_path: Path) -> None:
+    rows = [esc50_row(1), esc50_row(2, changes={"fold": "4"})]
+    source = write_folder(tmp_path / "source", {"meta/esc50.csv": csv_bytes(rows)})
+    line = refused("ingest", "esc50", "--source", source, "--out", tmp_path / "out", status=2)
+    assert f"{source}/meta/esc50.csv line 3: column fold is '4'" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("rate", ["500", "999999999"])
+def test_ingest_at_an_impossible_rate(
+    refused: Refused,
+    ten_clips: Path,
+    tmp_path: Path,
+    rate: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target = ("--source", ten_clips, "--out", tmp_path / "out")
+    line = refused("ingest", "esc50", *target, "--sample-rate", rate, status=2)
+    assert f"sample_rate_hz must be in 1000..655350, got {rate}" in line
+
+
+def test_ingest_into_a_file_or_through_one(
+    refused: Refused, ten_clips: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        arguments = ("ingest", "esc50", "--source", ten_clips, "--workers", "0")
+        assert str(tmp_path / "file") in refused(*arguments, "--out", out, status=1)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--workers", "-1", "expected a whole number, got '-1'"),
+        ("--workers", "two", "expected a whole number, got 'two'"),
+        ("--sample-rate", "0", "must be at least 1"),
+        ("--sample-rate", "32e3", "expected a whole number, got '32e3'"),
+        ("--shard-clips", "0", "must be at least 1"),
+        ("--subset", "esc20", "invalid choice: 'esc20'"),
+    ],
+)
+def test_ingest_with_a_bad_value(
+    option: str, value: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = usage_error(capsys, "ingest", "esc50", "--source", "a", "--out", "b", option, value)
+    assert f"argument {option}: {problem}" in line
+
+
+# ---- inspect, verify, train --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect"],
+        ["inspect", "KEY"],
+        ["verify"],
+        ["train", "--folds", "1", "--eval-fold", "2", "--out"],
+    ],
+)
+def test_folder_that_is_no_dataset(arguments: list[str], refused: Refused, tmp_path: Path) -> None:
+    command, *rest = arguments
+    if rest[-1:] == ["--out"]:
+        rest.append(str(tmp_path / "out"))
+    for url in (tmp_path, tmp_path / "nowhere"):
+        line = refused(command, url, *rest, status=2)
+        assert f"no dataset at {url} (dataset.json is not there)" in line
+        assert "make one with `melstream ingest`" in line
+
+
+def test_unknown_scheme_is_told_what_is_served(refused: Refused) -> None:
+    line = refused("verify", "gopher://host/data", status=2)
+    assert "can't open 'gopher://host/data'" in line
+
+
+@pytest.mark.parametrize("key", ["tones+nope", "tones/nope", "", "x" * 500, "a/" + "ü" * 99])
+def test_unknown_key_is_answered_with_one_that_is_there(
+    key: str, refused: Refused, tones_url: str
+) -> None:
+    line = refused("inspect", tones_url, key, status=2)
+    assert f"has no clip {key!r}" in line
+    assert "keys look like 'tones+clip-000=2Ewav' (tones/clip-000.wav)" in line
+
+
+@pytest.mark.parametrize("place", ["no/such/folder/a.png", "."])
+def test_picture_that_can_not_be_written(
+    place: str, refused: Refused, tones_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / place
+    arguments = ("inspect", tones_url, "tones/clip-000.wav", "--png", path)
+    assert f"can't write the picture to {path}" in refused(*arguments, status=2)
+
+
+def train(tones_url: str, tmp_path: Path, **changes: str) -> list[str]:
+    values = {"folds": "1,2", "eval-fold": "3", "out": str(tmp_path / "run"), "epochs": "1"}
+    options = (values | {"batch-size": "4"} | changes).items()
+    return ["train", tones_url, *(part for name, value in options for part in (f"--{name}", value))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem", "way_out"),
+    [
+        ({"split": "test"}, "no split 'test'", "it has: train"),
+        ({"folds": "1,7"}, "is in fold [7]", "has the folds [1, 2, 3]"),
+        ({"eval-fold": "9"}, "is in fold [9]", "has the folds [1, 2, 3]"),
+        ({"eval-fold": "2"}, "--eval-fold 2 is also one of --folds", ""),
+        ({"batch-size": "1000"}, "24 samples give no step", "smaller batch_size"),
+        ({"seed": str(2**64)}, "seed must be a whole number in 0..2**64-1", ""),
+        ({"split": ""}, "split must be a non-empty text", ""),
+    ],
+)
+def test_training_on_what_is_not_there_is_refused_before_the_first_step(
+    changes: dict[str, str],
+    problem: str,
+    way_out: str,
+    refused: Refused,
+    tones_url: str,
+    tmp_path: Path,
+    one_thread: None,
+) -> None:
+    line = refused(*train(tones_url, tmp_path, **changes), status=2)
+    assert problem in line
+    assert way_out in line
+    assert tree(tmp_path) == {}
+
+
+def test_resuming_without_a_checkpoint_names_the_way_out(
+    refused: Refused, tones_url: str, tmp_path: Path, one_thread: None
+) -> None:
+    line = refused(*train(tones_url, tmp_path), "--resume", status=2)
+    assert f"no checkpoint at {tmp_path}/run/checkpoint.pt; start without --resume" in line
+
+
+def test_training_into_a_file_is_refused_before_the_first_step(
+    refused: Refused, tones_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        line = refused(*train(tones_url, tmp_path, out=str(out)), status=2)
+        assert f"can't make the folder --out {out}" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"folds": "1-"}, "expected folds such as 1-4 or 1,3,5, got '1-'"),
+        ({"folds": "4-1"}, "expected folds such as 1-4 or 1,3,5, got '4-1'"),
+        ({"folds": "one"}, "expected folds such as 1-4 or 1,3,5, got 'one'"),
+        ({"folds": ""}, "expected folds such as 1-4 or 1,3,5, got ''"),
+        ({"folds": "0-99999999999"}, "expected folds such as 1-4"),
+        ({"folds": "1,1-2"}, "expected each fold once, got '1,1-2'"),
+        ({"eval-fold": "x"}, "expected a whole number, got 'x'"),
+        ({"epochs": "0"}, "must be at least 1"),
+        ({"batch-size": "0"}, "must be at least 1"),
+        ({"seed": "1.5"}, "expected a whole number, got '1.5'"),
+    ],
+)
+def test_training_with_a_bad_value(
+    changes: dict[str, str], problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = usage_error(capsys, *train("url", tmp_path, **changes))
+    assert f"argument --{next(iter(changes))}: {problem}" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "folds"),
+    [("2", (2,)), ("1-4", (1, 2, 3, 4)), ("1,3,5", (1, 3, 5)), ("0,4-6", (0, 4, 5, 6))],
+)
+def test_folds_are_read_as_ranges_and_lists(text: str, folds: tuple[int, ...]) -> None:
+    parsed = cli._parser().parse_args(["train", "u", "--folds", text, "--eval-fold", "9"])
+    assert parsed.folds == folds
+
+
+# ---- as a process ------------------------------------------------------------------------------
+
+
+def test_failing_process_ends_with_its_status_and_without_a_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [MELSTREAM, "verify", str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"melstream verify: no dataset at {tmp_path}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_reader_that_has_seen_enough_ends_the_command_quietly(tones_url: str) -> None:
+    with subprocess.Popen(
+        [MELSTREAM, "inspect", tones_url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()  # as `head` does, and long before the first line
+        _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0
+    assert errors == b""
