@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from jobs.console import complain, say
+from jobs.store_flags import add_store_flags, store_options, target_options
 from shardwriter.errors import ConfigError, MelstreamError
 
 # Jobs are imported when they run: torch alone takes seconds, and `--help` should not wait for it.
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_ingest(commands)
     _add_inspect(commands)
     _add_verify(commands)
+    _add_sync(commands)
     _add_train(commands)
     return parser
 
@@ -121,6 +123,7 @@ def _add_ingest(commands: Commands) -> None:
     esc50.add_argument(
         "--shard-clips", type=_positive, default=1000, metavar="N", help="clips a shard at most"
     )
+    add_store_flags(esc50)
     esc50.set_defaults(run=_ingest_esc50)
 
 
@@ -138,6 +141,7 @@ def _ingest_esc50(arguments: argparse.Namespace) -> int:
         sample_rate_hz=arguments.sample_rate,
         num_workers=arguments.workers,
         max_samples_per_shard=arguments.shard_clips,
+        s3=store_options(arguments),
     )
     print_summary(ingest(catalogue, source, options), catalogue, out=arguments.out)
     return 0
@@ -153,6 +157,7 @@ def _add_inspect(commands: Commands) -> None:
     parser.add_argument("url", metavar="URL")
     parser.add_argument("key", metavar="KEY", nargs="?", help="key or identity of a clip")
     parser.add_argument("--png", type=Path, metavar="FILE", help="where the picture goes")
+    add_store_flags(parser)
     parser.set_defaults(run=_inspect)
 
 
@@ -160,9 +165,10 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from jobs.inspection import inspect_clip, inspect_dataset
 
     if arguments.key is None:
-        inspect_dataset(arguments.url)
+        inspect_dataset(arguments.url, s3=store_options(arguments))
     else:
-        inspect_clip(arguments.url, arguments.key, png=arguments.png)
+        s3 = store_options(arguments)
+        inspect_clip(arguments.url, arguments.key, png=arguments.png, s3=s3)
     return 0
 
 
@@ -175,13 +181,51 @@ def _add_verify(commands: Commands) -> None:
     )
     parser.add_argument("url", metavar="URL")
     parser.add_argument("--no-decode", action="store_true", help="don't decode the audio (faster)")
+    add_store_flags(parser)
     parser.set_defaults(run=_verify)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
     from jobs.verify import verify
 
-    return verify(arguments.url, decode=not arguments.no_decode)
+    return verify(arguments.url, decode=not arguments.no_decode, s3=store_options(arguments))
+
+
+def _add_sync(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "sync",
+        help="copy a dataset between folders and S3, checked against its manifest",
+        description="Copy a dataset from one store to another. Shards go first, the manifest last; "
+        "every hash is checked, and what is there already is left alone. Run it again after an "
+        "interruption: it goes on where it stopped. Nothing is deleted. Exit status 1 if anything "
+        "could not be copied whole.",
+    )
+    parser.add_argument("source", metavar="A", help="folder or s3:// URL of the dataset")
+    parser.add_argument("target", metavar="B", help="folder or s3:// URL that becomes its copy")
+    parser.add_argument(
+        "--no-s5cmd", action="store_true", help="move shards by boto3, even where s5cmd could"
+    )
+    parser.add_argument(
+        "--threads", type=_positive, default=4, metavar="N", help="shards at a time (default 4)"
+    )
+    add_store_flags(parser)
+    parser.add_argument("--target-endpoint-url", metavar="URL", help="B's, if it isn't A's")
+    parser.add_argument("--target-profile", metavar="NAME", help="B's, if it isn't A's")
+    parser.set_defaults(run=_sync)
+
+
+def _sync(arguments: argparse.Namespace) -> int:
+    from jobs.sync import SyncOptions, print_summary, sync
+
+    options = SyncOptions(
+        source=arguments.source,
+        target=arguments.target,
+        source_s3=store_options(arguments),
+        target_s3=target_options(arguments),
+        use_s5cmd=not arguments.no_s5cmd,
+        num_threads=arguments.threads,
+    )
+    return print_summary(sync(options), options)
 
 
 def _add_train(commands: Commands) -> None:
@@ -203,6 +247,7 @@ def _add_train(commands: Commands) -> None:
     )
     parser.add_argument("--seed", type=_not_negative, default=0)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    add_store_flags(parser)
     parser.set_defaults(run=_train)
 
 
@@ -223,6 +268,7 @@ def _train(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         seed=arguments.seed,
         resume=arguments.resume,
+        s3=store_options(arguments),
     )
     return run_training(options)
 

@@ -1,7 +1,9 @@
 """What a person sees: lines, stages, progress bars. The only module that prints."""
 
+import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -39,6 +41,30 @@ def progress(
         ascii=not sys.stderr.isatty(),
         dynamic_ncols=True,
     )
+
+
+@contextlib.contextmanager
+def byte_progress(
+    num_bytes: int, what: str, *, hidden: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar of bytes; give the function that moves it, for any thread to call."""
+    with tqdm(
+        total=num_bytes,
+        desc=what,
+        unit="B",
+        unit_scale=True,
+        disable=hidden,
+        mininterval=0.2 if sys.stderr.isatty() else 10.0,
+        ascii=not sys.stderr.isatty(),
+        dynamic_ncols=True,
+    ) as bar:
+        lock = threading.Lock()
+
+        def advance(done: int) -> None:
+            with lock:
+                bar.update(done)
+
+        yield advance
 
 
 def table(rows: Iterable[tuple[str, str]]) -> None:

@@ -32,7 +32,7 @@ from shardwriter import flac as flac_step
 from shardwriter.errors import AudioError, ConfigError, MelstreamError, StorageError
 from shardwriter.keys import to_key
 from shardwriter.manifest import Manifest
-from shardwriter.storage import open_store
+from shardwriter.storage import S3Options, open_store
 
 REJECTIONS_NAME = "availability/rejections.jsonl"
 MAX_CLIP_SECONDS = 3600.0
@@ -48,6 +48,8 @@ class IngestOptions:
     num_workers: int = 2
     """Processes that clean and encode; 0 does it all in this one."""
     max_samples_per_shard: int = 1000
+    s3: S3Options | None = None
+    """How to reach `out`, if it is on S3."""
     quiet: bool = False
 
 
@@ -91,7 +93,7 @@ def ingest(catalogue: Catalogue, source: Source, options: IngestOptions) -> Inge
     except ValueError as err:
         raise ConfigError(str(err)) from err
     settings = Settings(name=catalogue.name, audio=audio_format, labels=catalogue.labels)
-    store = open_store(options.out)
+    store = open_store(options.out, options.s3)
     rejections = list(catalogue.rejections)
     num_written = 0
     writer = ShardWriter(

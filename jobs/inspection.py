@@ -19,14 +19,14 @@ from shardwriter.index import crc32c, read_index
 from shardwriter.keys import from_key, to_key
 from shardwriter.manifest import Manifest, load_manifest
 from shardwriter.schema import SampleRecord, index_name
-from shardwriter.storage import Store, open_store
+from shardwriter.storage import S3Options, Store, open_store
 
 _MAX_CLASSES_SHOWN = 60
 
 
-def inspect_dataset(url: str) -> None:
+def inspect_dataset(url: str, *, s3: S3Options | None = None) -> None:
     """Print splits, classes, folds, hours and bytes."""
-    store = open_store(url)
+    store = open_store(url, s3)
     manifest = load_manifest(store)
     audio = manifest.settings.audio
     say(f"{manifest.settings.name} at {store.url}")
@@ -59,15 +59,16 @@ def inspect_dataset(url: str) -> None:
     say(f"\na clip: melstream inspect {url} {first}")
 
 
-def inspect_clip(url: str, key: str, *, png: Path | None) -> Path:
+def inspect_clip(url: str, key: str, *, png: Path | None, s3: S3Options | None = None) -> Path:
     """Print a clip's labels and draw its waveform and log-mel; return the picture's path.
 
     Args:
         url: Dataset.
         key: Key of the sample, or the clip's identity.
         png: Where the picture goes; None for `KEY.png` in the working folder.
+        s3: How to reach S3.
     """
-    store = open_store(url)
+    store = open_store(url, s3)
     manifest = load_manifest(store)
     record, pcm_T = read_clip(store, manifest, key)
     say(json.dumps(json.loads(record.to_json_bytes()), indent=2, ensure_ascii=False))

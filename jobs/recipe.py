@@ -17,6 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from loader import AudioBatch
 from loader.features import LogMelConfig
 from loader.randomness import Operation, sample_ids, sample_uniform
+from shardwriter.storage import S3Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class TrainOptions:
     """Clips a step over all ranks."""
     seed: int = 0
     resume: bool = False
+    s3: S3Options | None = None
+    """How to reach `url`, if it is on S3."""
     crop_seconds: float = 5.0
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2

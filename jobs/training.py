@@ -30,6 +30,7 @@ from jobs.recipe import (
 from loader import AudioBatch, LoaderConfig, ShardLoader, World
 from loader.features import LogMel
 from shardwriter.errors import ConfigError
+from shardwriter.storage import open_store
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Trainer:
         self.device = device
         self.history = History()
         self.step = 0
+        self.store = open_store(options.url, options.s3)
         try:
             self.loader = self._training_loader()
             self.held_out_loader = self._held_out_loader()
@@ -166,6 +168,7 @@ class Trainer:
                 tail="drop",
             ),
             world=self.world,
+            store=self.store,
         )
 
     def _held_out_loader(self) -> ShardLoader:
@@ -180,13 +183,13 @@ class Trainer:
             shuffle=False,
             tail="pad",
         )
-        loader = ShardLoader(whole, world=self.world)
+        loader = ShardLoader(whole, world=self.world, store=self.store)
         longest_seconds = loader.index.num_samples_N.max() / loader.sample_rate_hz
         if longest_seconds >= self.options.crop_seconds:
             return loader
         # Shorter clips are padded as in the training: the network knows them so.
         padded = replace(whole, crop_seconds=self.options.crop_seconds)
-        return ShardLoader(padded, world=self.world)
+        return ShardLoader(padded, world=self.world, store=self.store)
 
     def _distributed(self, network: nn.Module) -> nn.Module:
         if self.world.size == 1:

@@ -3,14 +3,14 @@
 from jobs.console import complain, human_bytes, progress, say
 from shardwriter.check import check_indexes, check_shards
 from shardwriter.manifest import load_manifest
-from shardwriter.storage import open_store
+from shardwriter.storage import S3Options, open_store
 
 _MAX_PROBLEMS_SHOWN = 20
 
 
-def verify(url: str, *, decode: bool = True) -> int:
+def verify(url: str, *, decode: bool = True, s3: S3Options | None = None) -> int:
     """Check a dataset and print what is wrong; return 0 if it is whole, 1 if it is not."""
-    store = open_store(url)
+    store = open_store(url, s3)
     manifest = load_manifest(store)
     problems: list[str] = []
     reports = check_shards(store, manifest, manifest.shards, decode=decode)

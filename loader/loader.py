@@ -18,7 +18,7 @@ from loader.stats import FillStats, LoaderStats
 from loader.stream import SampleReader
 from loader.world import World
 from shardwriter.errors import ConfigError
-from shardwriter.storage import open_store
+from shardwriter.storage import Store, open_store
 
 
 class ShardLoader:
@@ -41,12 +41,15 @@ class ShardLoader:
     Every rank makes the same number of steps, whatever the numbers of samples and shards.
     """
 
-    def __init__(self, config: LoaderConfig, *, world: World | None = None) -> None:
+    def __init__(
+        self, config: LoaderConfig, *, world: World | None = None, store: Store | None = None
+    ) -> None:
         """Open the dataset and plan; no audio is read yet.
 
         Args:
             config: What to load, and how.
             world: This process among all; `None` means as torchrun set the environment.
+            store: Where `config.url` lies, already open: for S3 that needs `S3Options`.
 
         Raises:
             ConfigError: the dataset is not there, nothing is selected, or it gives no step.
@@ -54,7 +57,7 @@ class ShardLoader:
         """
         self.config = config
         self.world = World.from_env() if world is None else world
-        store = open_store(config.url)
+        store = open_store(config.url) if store is None else store
         self.index: DatasetIndex = open_dataset(store, split=config.split, folds=config.folds)
         self._policy = OrderPolicy(shuffle=config.shuffle, open_shards=config.open_shards)
         self._stripe = Stripe(

@@ -8,7 +8,7 @@ encode      a clean clip → an encoded sample
 tarshard    encoded samples → one deterministic tar
 index       `.idx` and `index/<split>.parquet`
 manifest    `dataset.json`: build, publish last, load and check
-storage     where datasets lie
+storage     where datasets lie: `local` folders, or S3 by the `s3` modules
 writer      ShardWriter, which puts these together
 """
 

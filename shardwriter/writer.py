@@ -222,7 +222,7 @@ class ShardWriter:
             self.settings,
             self._entries,
             index_sha256=index_sha256,
-            provenance=self._provenance,
+            provenance=self._provenance | self._store.provenance(),
         )
         self._store.put(MANIFEST_NAME, manifest.to_json_bytes(), replace=True)
         return manifest

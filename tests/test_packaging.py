@@ -87,7 +87,7 @@ def test_wheel_leaves_out_what_the_interpreter_leaves_behind(members: frozenset[
 
 def test_command_works_outside_the_checkout(installed: Path) -> None:
     help_text = run([installed / "melstream", "--help"], cwd=installed)
-    for job in ("ingest", "inspect", "verify", "train", "demo"):
+    for job in ("ingest", "inspect", "verify", "sync", "train", "demo"):
         assert job in help_text
 
 
@@ -102,4 +102,4 @@ def test_importing_the_shard_format_loads_no_heavy_library(installed: Path) -> N
     code = "import shardwriter.schema, sys; print(*sys.modules)"
     loaded = run([installed / "python", "-c", code], cwd=installed).split()
     assert "shardwriter.schema" in loaded
-    assert not {"torch", "torchaudio", "pandas", "webdataset", "yt_dlp"} & set(loaded)
+    assert not {"boto3", "torch", "torchaudio", "pandas", "webdataset", "yt_dlp"} & set(loaded)

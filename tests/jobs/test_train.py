@@ -11,8 +11,9 @@ import torch
 
 from jobs import cli
 from jobs.checkpoint import load_checkpoint
+from jobs.recipe import TrainOptions
 from jobs.results import RunResult, load_result
-from jobs.training import Trainer, TrainOptions
+from jobs.training import Trainer
 from loader import World
 from tests.jobs.builders import TONE_LABELS, make_tones
 

@@ -9,8 +9,7 @@ import torch
 
 from jobs.checkpoint import load_checkpoint
 from jobs.metrics import evaluate
-from jobs.training import (
-    Trainer,
+from jobs.recipe import (
     TrainOptions,
     clip_shifts,
     cosine_with_warm_up,
@@ -19,6 +18,7 @@ from jobs.training import (
     roll,
     single_label_loss,
 )
+from jobs.training import Trainer
 from loader import AudioBatch, World
 from shardwriter.errors import ConfigError, LoaderStateError
 from tests.jobs.builders import TONE_LABELS, make_tones

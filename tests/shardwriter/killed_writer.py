@@ -20,8 +20,9 @@ from shardwriter import ShardWriter
 from shardwriter.errors import ConfigError
 from shardwriter.keys import to_key
 from shardwriter.manifest import load_manifest
+from shardwriter.object_names import TEMPORARY_PREFIX
 from shardwriter.schema import idx_name
-from shardwriter.storage import TEMPORARY_PREFIX, LocalStore
+from shardwriter.storage import LocalStore
 from tests.shardwriter.builders import SETTINGS, make_clips, tree, write_dataset
 
 PRELOADED = (pd,)  # pyarrow would import it in every fork

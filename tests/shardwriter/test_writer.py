@@ -21,7 +21,8 @@ from shardwriter.errors import ConfigError, ShardFormatError, StorageError
 from shardwriter.index import read_idx, read_index
 from shardwriter.keys import to_key
 from shardwriter.manifest import load_manifest
-from shardwriter.storage import TEMPORARY_PREFIX, LocalStore
+from shardwriter.object_names import TEMPORARY_PREFIX
+from shardwriter.storage import LocalStore
 from shardwriter.tarshard import read_members
 from tests.audio import decoded, noise
 from tests.shardwriter.builders import (
@@ -557,8 +558,8 @@ def test_second_writer_is_refused(tmp_path: Path) -> None:
 
 
 def test_url_that_no_store_serves_is_refused_before_work_starts() -> None:
-    with pytest.raises(ConfigError, match="can't open 's3://bucket/made'"):
-        ShardWriter("s3://bucket/made", SETTINGS)
+    with pytest.raises(ConfigError, match="can't open 'ftp://host/made'"):
+        ShardWriter("ftp://host/made", SETTINGS)
 
 
 def test_default_limit_keeps_many_clips_in_one_shard(tmp_path: Path) -> None:

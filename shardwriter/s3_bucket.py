@@ -1,0 +1,102 @@
+"""One prefix of a bucket and the boto3 client that reaches it, made late and once a process."""
+
+import os
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shardwriter.errors import ConfigError
+from shardwriter.object_names import name_parts
+from shardwriter.s3_errors import NOT_FOUND, as_ours, error_status
+from shardwriter.s3_options import S3Options
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+_MAX_CONNECTIONS = 32
+_MAX_PAUSE_SECONDS = 20.0
+
+
+class S3Bucket:
+    """A bucket below a prefix: keys, client, pauses. Any thread may use it, or a forked child."""
+
+    def __init__(self, name: str, prefix: str, options: S3Options) -> None:
+        self.name = name
+        self.prefix = prefix
+        self.options = options
+        self._lock = threading.Lock()
+        self._client: tuple[int, S3Client] | None = None
+
+    @property
+    def url(self) -> str:
+        """`s3://bucket/prefix`."""
+        return f"s3://{self.name}/{self.prefix}".rstrip("/")
+
+    @property
+    def key_prefix(self) -> str:
+        """What all keys begin with: empty, or ending in `/`."""
+        return f"{self.prefix}/" if self.prefix else ""
+
+    def key(self, name: str) -> str:
+        """Return the key of an object; a name that leaves the root is a `ValueError`."""
+        return self.key_prefix + "/".join(name_parts(name))
+
+    def url_of(self, key: str) -> str:
+        """Return a key's URL, for messages."""
+        return f"s3://{self.name}/{key}"
+
+    @property
+    def client(self) -> "S3Client":
+        """The client of this process. A child that was forked must not share its sockets."""
+        with self._lock:
+            if self._client is None or self._client[0] != os.getpid():
+                self._client = (os.getpid(), _make_client(self.options, where=self.url))
+            return self._client[1]
+
+    def pause(self, attempt: int) -> None:
+        """Wait before attempt 1, 2, ...: a random time, up to twice as long each time."""
+        longest = min(self.options.backoff_seconds * 2 ** (attempt - 1), _MAX_PAUSE_SECONDS)
+        time.sleep(random.uniform(0.0, longest))
+
+    def head(self, key: str) -> "HeadObjectOutputTypeDef | None":
+        """Return what the store says of an object, None if it is not there."""
+        try:
+            return self.client.head_object(Bucket=self.name, Key=key)
+        except ClientError as err:
+            if error_status(err) == NOT_FOUND:
+                return None
+            raise as_ours(err, where=self.url_of(key)) from err
+        except BotoCoreError as err:
+            raise as_ours(err, where=self.url_of(key)) from err
+
+
+def _make_client(options: S3Options, *, where: str) -> "S3Client":
+    config = Config(
+        connect_timeout=options.connect_timeout_seconds,
+        read_timeout=options.read_timeout_seconds,
+        retries={"mode": "standard", "total_max_attempts": options.max_attempts},
+        tcp_keepalive=True,
+        max_pool_connections=_MAX_CONNECTIONS,
+        # Many S3-compatible stores refuse the checksums that boto3 sends and asks for by default.
+        # Uploads carry a Content-MD5 instead, and what is read is checked against the manifest.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": options.addressing_style},
+        signature_version=UNSIGNED if options.anonymous else None,
+    )
+    try:
+        session = boto3.Session(profile_name=options.profile)
+        return session.client("s3", endpoint_url=options.endpoint_url, config=config)
+    except BotoCoreError as err:
+        raise as_ours(err, where=where) from err
+    except ValueError as err:  # botocore's way to refuse an endpoint
+        raise ConfigError(
+            f"{where}: {err}; an endpoint looks like https://host:port, see AWS_ENDPOINT_URL"
+        ) from err

@@ -1,0 +1,120 @@
+"""botocore's errors as ours: which may pass, which are final, and what the user can do.
+
+Messages hold the store's error code and the object's URL. Credentials, request headers and signed
+URLs never enter them.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from botocore import exceptions as boto
+
+from shardwriter.errors import ConfigError, MelstreamError, StorageError, TransientStorageError
+
+PRECONDITION_FAILED = 412
+NOT_FOUND = 404
+
+_DENIED = frozenset(
+    {
+        "401", "403", "AccessDenied", "AccountProblem", "AllAccessDisabled", "ExpiredToken",
+        "Forbidden", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
+        "TokenRefreshRequired", "Unauthorized", "UnauthorizedAccess",
+    }
+)  # fmt: skip
+_TRANSIENT = frozenset(
+    {
+        "BadDigest", "ConditionalRequestConflict", "IncompleteBody", "InternalError",
+        "OperationAborted", "RequestLimitExceeded", "RequestThrottled", "RequestTimeout",
+        "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests",
+        "XAmzContentSHA256Mismatch",
+    }
+)  # fmt: skip
+_ELSEWHERE = frozenset(
+    {"301", "307", "AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"}
+)
+_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.RefreshWithMFAUnsupportedError,
+    boto.SSOError,
+    boto.TokenRetrievalError,
+    boto.MetadataRetrievalError,
+)
+_SETTINGS = (
+    boto.ProfileNotFound,
+    boto.ConfigNotFound,
+    boto.ConfigParseError,
+    boto.DataNotFoundError,
+    boto.InvalidConfigError,
+    boto.NoRegionError,
+    boto.InvalidRegionError,
+    boto.UnsupportedS3ConfigurationError,
+)
+
+
+def error_code(error: boto.ClientError) -> str:
+    """Return the store's code, e.g. `NoSuchKey`; for answers without a body the status."""
+    return str(error.response.get("Error", {}).get("Code", "unknown"))
+
+
+def error_status(error: boto.ClientError) -> int:
+    """Return the HTTP status of the store's answer."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+@contextlib.contextmanager
+def reporting(where: str) -> Iterator[None]:
+    """Raise botocore's errors as ours; `where` is the URL of the object or store."""
+    try:
+        yield
+    except (boto.ClientError, boto.BotoCoreError) as err:
+        raise as_ours(err, where=where) from err
+
+
+def as_ours(error: boto.ClientError | boto.BotoCoreError, *, where: str) -> MelstreamError:
+    """Return the error of ours that says the same."""
+    if isinstance(error, boto.ClientError):
+        return _answered(error, where=where)
+    if isinstance(error, _CREDENTIALS):
+        return StorageError(
+            f"{where}: no usable credentials ({type(error).__name__}); set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY or a profile, or read a public bucket anonymously"
+        )
+    if isinstance(error, _SETTINGS):
+        return ConfigError(f"{where}: {error}; mend AWS_PROFILE, --profile or ~/.aws/config")
+    if isinstance(error, boto.SSLError):
+        return StorageError(
+            f"{where}: the secure connection was refused; is the endpoint https, and AWS_CA_BUNDLE "
+            "its certificate?"
+        )
+    if isinstance(error, boto.ParamValidationError | boto.InvalidDNSNameError):
+        return StorageError(f"{where}: can't be asked of S3: {error}")
+    # What is left are connections: refused, timed out, reset, cut, or answers that are no S3.
+    return TransientStorageError(
+        f"{where}: {type(error).__name__}; is the endpoint reachable? Run again to go on"
+    )
+
+
+def _answered(error: boto.ClientError, *, where: str) -> StorageError:
+    code, status = error_code(error), error_status(error)
+    shown = code if code == str(status) else f"{code}, {status}"
+    if code == "NoSuchBucket":
+        return StorageError(f"{where}: there is no such bucket; make it, or check URL and endpoint")
+    if code in _TRANSIENT or status == 429 or status in (500, 502, 503, 504):
+        return TransientStorageError(
+            f"{where}: the store answered {shown}, at the last attempt too; run again to go on"
+        )
+    if status == NOT_FOUND or code == "NoSuchKey":
+        return StorageError(f"{where} is not there")
+    if code in _DENIED or status in (401, 403):
+        return StorageError(
+            f"{where}: denied ({shown}); check the credentials, their rights on the bucket and "
+            "the endpoint. Where listing is denied too, S3 says so of objects that are not there"
+        )
+    if code in _ELSEWHERE:
+        return StorageError(f"{where}: the bucket is in another region ({shown}); set AWS_REGION")
+    if code == "RequestTimeTooSkewed":
+        return StorageError(f"{where}: this machine's clock is wrong ({shown}); set it")
+    message = error.response.get("Error", {}).get("Message", "")
+    return StorageError(f"{where}: the store answered {shown}: {message}")
