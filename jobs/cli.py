@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_inspect(commands)
     _add_verify(commands)
     _add_sync(commands)
+    _add_index(commands)
     _add_train(commands)
     return parser
 
@@ -124,6 +125,13 @@ def _add_ingest(commands: Commands) -> None:
         "--shard-clips", type=_positive, default=1000, metavar="N", help="clips a shard at most"
     )
     add_store_flags(esc50)
+    esc50.add_argument(
+        "--groups",
+        choices=("ignore", "report", "refuse"),
+        default="report",
+        help="what to do with a group (a speaker, a recording) that lies in two splits "
+        "(default: %(default)s)",
+    )
     esc50.set_defaults(run=_ingest_esc50)
 
 
@@ -142,6 +150,7 @@ def _ingest_esc50(arguments: argparse.Namespace) -> int:
         num_workers=arguments.workers,
         max_samples_per_shard=arguments.shard_clips,
         s3=store_options(arguments),
+        group_rule=arguments.groups,
     )
     print_summary(ingest(catalogue, source, options), catalogue, out=arguments.out)
     return 0
@@ -182,13 +191,38 @@ def _add_verify(commands: Commands) -> None:
     parser.add_argument("url", metavar="URL")
     parser.add_argument("--no-decode", action="store_true", help="don't decode the audio (faster)")
     add_store_flags(parser)
+    parser.add_argument(
+        "--sample",
+        type=_positive,
+        metavar="N",
+        help="decode only N clips, chosen at random; all bytes are hashed all the same",
+    )
+    parser.add_argument("--seed", type=_not_negative, default=0, help="for --sample (default 0)")
+    parser.add_argument(
+        "--repair-index",
+        action="store_true",
+        help="rebuild .idx, index/, parts/ and dataset.json from the tars instead, and say what "
+        "changed; tars that are not those of the manifest are refused",
+    )
+    _add_workers(parser)
     parser.set_defaults(run=_verify)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from jobs.verify import verify
+    from jobs.verify import repair_index, verify
 
-    return verify(arguments.url, decode=not arguments.no_decode, s3=store_options(arguments))
+    if arguments.repair_index:
+        return repair_index(
+            arguments.url, num_workers=arguments.workers, s3=store_options(arguments)
+        )
+    return verify(
+        arguments.url,
+        decode=not arguments.no_decode,
+        num_sampled=arguments.sample,
+        seed=arguments.seed,
+        num_workers=arguments.workers,
+        s3=store_options(arguments),
+    )
 
 
 def _add_sync(commands: Commands) -> None:
@@ -226,6 +260,77 @@ def _sync(arguments: argparse.Namespace) -> int:
         num_threads=arguments.threads,
     )
     return print_summary(sync(options), options)
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=_not_negative,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="processes that read shards (default: one a core)",
+    )
+
+
+def _add_index(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "index",
+        help="make WebDataset shards of others readable, without rewriting them",
+        description="Read a folder of WebDataset tars that others made once, and write an index "
+        "and a manifest beside them. Samples without audio or label are listed in "
+        "URL/availability/rejections.jsonl.",
+    )
+    parser.add_argument("url", metavar="URL")
+    parser.add_argument(
+        "--split",
+        action="append",
+        type=_split_pattern,
+        default=[],
+        metavar="NAME=PATTERN",
+        help="tars of a split, as a folder or a glob such as train='train-*.tar'; repeatable "
+        "(default: all tars are the split train)",
+    )
+    parser.add_argument(
+        "--label-field",
+        metavar="FIELD",
+        help="a member's extension, for JSON with a path: cls, txt, json.label, json.meta.tags "
+        "(default: looked for in the first sample)",
+    )
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="vocabulary, a label a line in order of ids"
+    )
+    parser.add_argument(
+        "--audio-extension",
+        action="append",
+        metavar="EXT",
+        help="of audio members; repeatable (default: flac wav mp3 ogg opus m4a)",
+    )
+    parser.add_argument("--name", help="name of the dataset (default: that of the folder)")
+    _add_workers(parser)
+    add_store_flags(parser)
+    parser.set_defaults(run=_index)
+
+
+def _index(arguments: argparse.Namespace) -> int:
+    from jobs.index_foreign import IndexOptions, index, print_index
+    from shardwriter.foreign import AUDIO_SUFFIXES
+
+    suffixes = [suffix.lstrip(".").lower() for suffix in arguments.audio_extension or ()]
+    splits = dict(arguments.split)
+    if len(splits) != len(arguments.split):
+        raise ConfigError("--split names a split twice; give one pattern that matches all its tars")
+    options = IndexOptions(
+        url=arguments.url,
+        splits=splits,
+        label_field=arguments.label_field,
+        audio_suffixes=tuple(suffixes) or AUDIO_SUFFIXES,
+        vocabulary=arguments.labels,
+        name=arguments.name,
+        num_workers=arguments.workers,
+        s3=store_options(arguments),
+    )
+    print_index(index(options), arguments.url)
+    return 0
 
 
 def _add_train(commands: Commands) -> None:
@@ -284,6 +389,13 @@ def _not_negative(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
     return int(text)
+
+
+def _split_pattern(text: str) -> tuple[str, str]:
+    name, equals, pattern = text.partition("=")
+    if not (name and equals and pattern):
+        raise argparse.ArgumentTypeError(f"expected NAME=PATTERN, got {text!r}")
+    return name, pattern
 
 
 def _folds(text: str) -> tuple[int, ...]:

@@ -32,6 +32,7 @@ from shardwriter import flac as flac_step
 from shardwriter.errors import AudioError, ConfigError, MelstreamError, StorageError
 from shardwriter.keys import to_key
 from shardwriter.manifest import Manifest
+from shardwriter.overlaps import DuplicateAudio, GroupRule, StraddlingGroup
 from shardwriter.storage import S3Options, open_store
 
 REJECTIONS_NAME = "availability/rejections.jsonl"
@@ -50,6 +51,8 @@ class IngestOptions:
     max_samples_per_shard: int = 1000
     s3: S3Options | None = None
     """How to reach `out`, if it is on S3."""
+    group_rule: GroupRule = "report"
+    """What to do with a group that lies in two splits."""
     quiet: bool = False
 
 
@@ -63,6 +66,10 @@ class IngestSummary:
     num_written: int
     num_already_there: int
     rejections: tuple[Rejection, ...]
+    straddling_groups: tuple[StraddlingGroup, ...] = ()
+    """Groups whose clips lie in several splits."""
+    duplicates: tuple[DuplicateAudio, ...] = ()
+    """Clips with the audio of an earlier clip, of this run or an earlier one."""
     seconds: float
 
     @property
@@ -80,6 +87,7 @@ def ingest(catalogue: Catalogue, source: Source, options: IngestOptions) -> Inge
 
     Raises:
         ConfigError: the target holds a dataset of other settings, or no clip was usable.
+        GroupStraddlesError: a group lies in two splits, and the options refuse that.
         StorageError: the target can't be written.
     """
     started = time.monotonic()
@@ -100,6 +108,7 @@ def ingest(catalogue: Catalogue, source: Source, options: IngestOptions) -> Inge
         store,
         settings,
         max_samples_per_shard=options.max_samples_per_shard,
+        group_rule=options.group_rule,
         provenance=_provenance(catalogue),
     )
     with writer:
@@ -129,6 +138,8 @@ def ingest(catalogue: Catalogue, source: Source, options: IngestOptions) -> Inge
         num_written=num_written,
         num_already_there=len(catalogue.clips) - len(clips),
         rejections=tuple(rejections),
+        straddling_groups=writer.straddling_groups,
+        duplicates=writer.duplicates,
         seconds=time.monotonic() - started,
     )
 

@@ -3,6 +3,7 @@
 from jobs.catalogues.catalogue import Catalogue
 from jobs.console import human_bytes, table
 from jobs.ingest import REJECTIONS_NAME, IngestSummary
+from shardwriter.overlaps import DUPLICATES_NAME, GROUPS_NAME
 
 
 def print_summary(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> None:
@@ -17,6 +18,7 @@ def print_summary(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> 
         rows.append(("there before", f"{summary.num_already_there:,} clips"))
     for reason, count in summary.rejections_by_reason.items():
         rows.append((f"rejected: {reason}", f"{count:,} clips"))
+    rows += _overlaps(summary, out=out)
     hours = sum(shard.duration_seconds for shard in shards) / 3600
     num_bytes = sum(shard.num_bytes for shard in shards)
     rows.append(
@@ -28,3 +30,25 @@ def print_summary(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> 
     if summary.rejections:
         rows.append(("every rejection", f"{out}/{REJECTIONS_NAME}"))
     table(rows)
+
+
+def _overlaps(summary: IngestSummary, *, out: str) -> list[tuple[str, str]]:
+    rows = []
+    if summary.duplicates:
+        first = summary.duplicates[0]
+        rows.append(
+            (
+                "same audio",
+                f"{len(summary.duplicates):,} clips hold the audio of another, e.g. {first.key} "
+                f"that of {first.same_as_key}: {out}/{DUPLICATES_NAME}",
+            )
+        )
+    if summary.straddling_groups:
+        rows.append(
+            (
+                "groups in two splits",
+                f"{len(summary.straddling_groups):,}, e.g. {summary.straddling_groups[0].group}: "
+                f"{out}/{GROUPS_NAME}",
+            )
+        )
+    return rows

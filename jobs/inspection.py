@@ -18,7 +18,7 @@ from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.index import crc32c, read_index
 from shardwriter.keys import from_key, to_key
 from shardwriter.manifest import Manifest, load_manifest
-from shardwriter.schema import SampleRecord, index_name
+from shardwriter.schema import FOREIGN_CODEC, AudioFormat, SampleRecord, index_name
 from shardwriter.storage import S3Options, Store, open_store
 
 _MAX_CLASSES_SHOWN = 60
@@ -33,11 +33,7 @@ def inspect_dataset(url: str, *, s3: S3Options | None = None) -> None:
     table(
         [
             ("digest", manifest.digest),
-            (
-                "audio",
-                f"{audio.codec} {audio.sample_rate_hz} Hz, {audio.num_channels} channel, "
-                f"{audio.bits_per_sample} bit, frames of {audio.frame_num_samples}",
-            ),
+            ("audio", _audio_line(audio)),
             ("classes", str(len(manifest.settings.labels))),
             ("licence", str(manifest.provenance.get("licence", "not stated"))),
         ]
@@ -56,7 +52,8 @@ def inspect_dataset(url: str, *, s3: S3Options | None = None) -> None:
         )
         _print_classes(manifest, index)
     first = load_index(store, next(iter(manifest.splits))).column("key")[0].as_py()
-    say(f"\na clip: melstream inspect {url} {first}")
+    if manifest.settings.foreign is None:
+        say(f"\na clip: melstream inspect {url} {first}")
 
 
 def inspect_clip(url: str, key: str, *, png: Path | None, s3: S3Options | None = None) -> Path:
@@ -100,6 +97,15 @@ def log_mel_picture(pcm_T: npt.NDArray[np.int16], config: LogMelConfig) -> npt.N
     return mel_MF
 
 
+def _audio_line(audio: AudioFormat) -> str:
+    if audio.codec == FOREIGN_CODEC:
+        return "as others made it; the provenance in dataset.json lists what there is"
+    return (
+        f"{audio.codec} {audio.sample_rate_hz} Hz, {audio.num_channels} channel, "
+        f"{audio.bits_per_sample} bit, frames of {audio.frame_num_samples}"
+    )
+
+
 def load_index(store: Store, split: str) -> pa.Table:
     """Load a split's planning index."""
     return read_index(store.read(index_name(split)), where=f"{store.url}/{index_name(split)}")
@@ -114,6 +120,11 @@ def read_clip(
         ConfigError: the dataset has no such clip.
         ShardFormatError: the bytes in the shard are not those that were indexed.
     """
+    if manifest.settings.foreign is not None:
+        raise ConfigError(
+            f"{store.url} holds shards that others made, without labels of ours to show; "
+            f"`tar -xf` gets {key!r} out of one"
+        )
     wanted = _possible_keys(key)
     for split in manifest.splits:
         rows = load_index(store, split).filter(pc.field("key").isin(wanted)).to_pylist()

@@ -10,6 +10,11 @@ index       `.idx` and `index/<split>.parquet`
 manifest    `dataset.json`: build, publish last, load and check
 storage     where datasets lie: `local` folders, or S3 by the `s3` modules
 writer      ShardWriter, which puts these together
+overlaps    groups that straddle splits, audio that is there twice
+untar       a tar read as a stream, strictly (tarheader: its header blocks)
+check       a dataset against its manifest
+repair      indexes and manifest from the tars alone (rebuild: of one shard; flac_frames)
+foreign*    shards that others made: find, scan, label, index and check them
 """
 
 from shardwriter.encode import CleanClip, encode_clip

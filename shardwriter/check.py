@@ -1,16 +1,22 @@
 """Check a dataset against its manifest: sizes, hashes, tars, labels, audio, indexes."""
 
+import bisect
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+import random
+import sys
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
 import soundfile
 
 from shardwriter.errors import ShardFormatError, StorageError
-from shardwriter.index import IndexRow, crc32c, index_rows, merge_idx, read_idx
+from shardwriter.flac_frames import find_frame_offsets
+from shardwriter.foreign_check import foreign_problems
+from shardwriter.index import PCM_HASH_BYTES, IndexRow, crc32c, index_rows, merge_idx, read_idx
 from shardwriter.manifest import Manifest
+from shardwriter.object_stream import ObjectStream
+from shardwriter.publish import load_idx
 from shardwriter.schema import (
     JSON_SUFFIX,
     SampleRecord,
@@ -21,9 +27,7 @@ from shardwriter.schema import (
     part_name,
 )
 from shardwriter.storage import Store
-from shardwriter.tarshard import Member, read_members
-
-_FRAME_SYNC = b"\xff\xf8"  # with the bit that says that all frames have the same size
+from shardwriter.tarshard import Member, stream_members
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +40,57 @@ class ShardReport:
     """Each names the object, the place in it, what was expected and what is there."""
 
 
+ALL_CLIPS = range(sys.maxsize)
+NO_CLIPS = range(0)
+
+
 def check_shards(
     store: Store, manifest: Manifest, shards: Sequence[ShardEntry], *, decode: bool = True
 ) -> Iterator[ShardReport]:
     """Check shards one by one; every byte is read, and with `decode` every clip decoded."""
     for shard in shards:
-        try:
-            problems = tuple(_shard_problems(store, manifest.settings, shard, decode=decode))
-        except (ShardFormatError, StorageError) as err:
-            problems = (str(err),)
-        yield ShardReport(tar=shard.tar, num_samples=shard.num_samples, problems=problems)
+        yield check_shard(store, manifest.settings, shard, decode=ALL_CLIPS if decode else NO_CLIPS)
+
+
+def check_shard(
+    store: Store, settings: Settings, shard: ShardEntry, *, decode: Container[int] = ALL_CLIPS
+) -> ShardReport:
+    """Check one shard: every byte is read and hashed, in memory bounded by the largest clip.
+
+    Args:
+        store: Where the dataset lies.
+        settings: The manifest's settings.
+        shard: The manifest's entry.
+        decode: Places in the shard of the clips that are decoded too.
+    """
+    try:
+        problems = tuple(_shard_problems(store, settings, shard, decode=decode))
+    except (ShardFormatError, StorageError) as err:
+        problems = (str(err),)
+    return ShardReport(tar=shard.tar, num_samples=shard.num_samples, problems=problems)
+
+
+def choose_clips(shards: Sequence[ShardEntry], num_clips: int, *, seed: int) -> list[set[int]]:
+    """Choose clips of a dataset at random, each as likely as any other.
+
+    Args:
+        shards: All shards, in the manifest's order.
+        num_clips: How many; all of them if there are fewer.
+        seed: The same seed chooses the same clips.
+
+    Returns:
+        For each shard the places of its chosen clips.
+    """
+    total = sum(shard.num_samples for shard in shards)
+    chosen = sorted(random.Random(seed).sample(range(total), min(num_clips, total)))
+    places: list[set[int]] = []
+    first = 0
+    for shard in shards:
+        stop = first + shard.num_samples
+        inside = chosen[bisect.bisect_left(chosen, first) : bisect.bisect_left(chosen, stop)]
+        places.append({position - first for position in inside})
+        first = stop
+    return places
 
 
 def check_indexes(store: Store, manifest: Manifest) -> list[str]:
@@ -56,7 +101,7 @@ def check_indexes(store: Store, manifest: Manifest) -> list[str]:
         try:
             held = store.read(name)
             merged = merge_idx(
-                [(shard.tar, _read_idx(store, shard)) for shard in manifest.shards_of(split)]
+                [(shard.tar, load_idx(store, shard.tar)) for shard in manifest.shards_of(split)]
             )
         except (ShardFormatError, StorageError) as err:
             problems.append(str(err))
@@ -69,15 +114,15 @@ def check_indexes(store: Store, manifest: Manifest) -> list[str]:
 
 
 def _shard_problems(
-    store: Store, settings: Settings, shard: ShardEntry, *, decode: bool
+    store: Store, settings: Settings, shard: ShardEntry, *, decode: Container[int]
 ) -> Iterator[str]:
     where = f"{store.url}/{shard.tar}"
-    data = store.read(shard.tar)
-    if len(data) != shard.num_bytes:
-        yield f"{where}: expected {shard.num_bytes} bytes, got {len(data)}"
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 != shard.sha256:
-        yield f"{where}: expected SHA-256 {shard.sha256}, got {sha256}"
+    if settings.foreign is not None:
+        yield from foreign_problems(store, settings, settings.foreign, shard, decode=decode)
+        return
+    stream = ObjectStream(store, shard.tar)
+    if stream.num_bytes != shard.num_bytes:
+        yield f"{where}: expected {shard.num_bytes} bytes, got {stream.num_bytes}"
     idx = store.read(idx_name(shard.tar))
     if hashlib.sha256(idx).hexdigest() != shard.idx_sha256:
         yield f"{store.url}/{idx_name(shard.tar)}: its SHA-256 is not the one in the manifest"
@@ -85,16 +130,43 @@ def _shard_problems(
     if store.read(part) != shard.to_json_bytes():
         yield f"{store.url}/{part}: is not what the manifest says of the shard"
     rows = index_rows(read_idx(idx, where=f"{store.url}/{idx_name(shard.tar)}"))
-    members = list(read_members(data, where=where))
-    if not len(members) == 2 * len(rows) == 2 * shard.num_samples:
+    try:
+        yield from _content_problems(settings, shard, rows, stream, decode=decode)
+    except ShardFormatError as err:
+        yield str(err)
+    sha256 = stream.sha256()
+    if sha256 != shard.sha256:
+        yield f"{where}: expected SHA-256 {shard.sha256}, got {sha256}"
+
+
+def _content_problems(
+    settings: Settings,
+    shard: ShardEntry,
+    rows: Sequence[IndexRow],
+    stream: ObjectStream,
+    *,
+    decode: Container[int],
+) -> Iterator[str]:
+    where = stream.where
+    members = stream_members(stream, num_bytes=stream.num_bytes, where=where)
+    num_members = 0
+    for place, (audio, label) in enumerate(_pairs(members)):
+        num_members += 1 if label is None else 2
+        if label is not None and place < len(rows):
+            for problem in _sample_problems(
+                settings, rows[place], audio, label, where=where, decode=place in decode
+            ):
+                yield f"{where} at byte {audio.offset}: {problem}"
+    if not num_members == 2 * len(rows) == 2 * shard.num_samples:
         yield (
             f"{where}: the manifest lists {shard.num_samples} samples, the .idx {len(rows)}, "
-            f"the tar holds {len(members)} members (two a sample)"
+            f"the tar holds {num_members} members (two a sample)"
         )
-        return
-    for row, audio, label in zip(rows, members[::2], members[1::2], strict=True):
-        for problem in _sample_problems(settings, row, audio, label, where=where, decode=decode):
-            yield f"{where} at byte {audio.offset}: {problem}"
+
+
+def _pairs(members: Iterator[Member]) -> Iterator[tuple[Member, Member | None]]:
+    for audio in members:
+        yield audio, next(members, None)
 
 
 def _sample_problems(
@@ -115,7 +187,7 @@ def _sample_problems(
     record = SampleRecord.from_json_bytes(label.data, where=f"{where}/{label.name}")
     yield from _label_problems(settings, row, record)
     if decode:
-        yield from _audio_problems(settings, row, record, audio)
+        yield from _audio_problems(row, record, audio)
 
 
 def _label_problems(settings: Settings, row: IndexRow, record: SampleRecord) -> Iterator[str]:
@@ -132,11 +204,12 @@ def _label_problems(settings: Settings, row: IndexRow, record: SampleRecord) -> 
                 f"{row.key}: the .idx says {name} {getattr(row, name)!r}, "
                 f"its JSON says {getattr(record, name)!r}"
             )
+    held = None if row.pcm_hash is None else row.pcm_hash.hex()
+    if held != record.pcm_sha256[: 2 * PCM_HASH_BYTES]:
+        yield f"{row.key}: the .idx says pcm_hash {held}, its JSON says {record.pcm_sha256}"
 
 
-def _audio_problems(
-    settings: Settings, row: IndexRow, record: SampleRecord, audio: Member
-) -> Iterator[str]:
+def _audio_problems(row: IndexRow, record: SampleRecord, audio: Member) -> Iterator[str]:
     try:
         pcm_T, sample_rate_hz = soundfile.read(io.BytesIO(audio.data), dtype="int16")
     except soundfile.SoundFileError as err:
@@ -149,16 +222,10 @@ def _audio_problems(
         )
     elif hashlib.sha256(pcm_T.astype("<i2")).hexdigest() != record.pcm_sha256:
         yield f"{audio.name}: the decoded samples' SHA-256 is not the one in the label"
-    num_frames = -(-record.num_samples // settings.audio.frame_num_samples)
-    if len(row.frame_offsets) != num_frames:
-        yield (
-            f"{audio.name}: the .idx has {len(row.frame_offsets)} frame offsets, "
-            f"{record.num_samples} samples make {num_frames} frames"
-        )
-    if any(audio.data[start : start + 2] != _FRAME_SYNC for start in row.frame_offsets):
-        yield f"{audio.name}: a frame offset of the .idx does not point at a FLAC frame"
-
-
-def _read_idx(store: Store, shard: ShardEntry) -> pa.Table:
-    name = idx_name(shard.tar)
-    return read_idx(store.read(name), where=f"{store.url}/{name}")
+    if audio.name.endswith(".flac"):
+        found = find_frame_offsets(audio.data, where=audio.name)
+        if row.frame_offsets != found:
+            yield (
+                f"{audio.name}: the .idx has {len(row.frame_offsets)} frame offsets that differ "
+                f"from those of its {len(found)} FLAC frames"
+            )

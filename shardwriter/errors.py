@@ -6,6 +6,7 @@
     │   └── TransientStorageError may succeed when tried again; nothing else may be retried
     ├── ShardFormatError          bytes don't follow the shard format; names shard, key and offset
     ├── AudioError                a clip's bytes are not audio that can be used; carries the reason
+    ├── GroupStraddlesError       a speaker or recording would lie in two splits, and may not
     ├── TooManyRejectionsError    more clips failed than the job allows; carries the counts
     └── LoaderStateError          a saved loader state doesn't fit this run
 
@@ -41,6 +42,20 @@ class AudioError(MelstreamError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class GroupStraddlesError(MelstreamError):
+    """A group would lie in two splits, which the writer was told to refuse."""
+
+    def __init__(self, *, group: str, key: str, split: str, other_split: str) -> None:
+        super().__init__(
+            f"clip {key!r} of split {split!r} belongs to group {group!r}, which has clips in split "
+            f"{other_split!r}: testing on it would be testing on what was trained on; move the "
+            "group to one split, or choose the group rule 'report' where the leak is known"
+        )
+        self.group = group
+        self.key = key
+        self.splits = (other_split, split)
 
 
 class TooManyRejectionsError(MelstreamError):

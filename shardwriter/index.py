@@ -1,10 +1,12 @@
 """The two index files: `.idx` beside each shard, `index/<split>.parquet` for planning.
 
 Both are parquet. `.idx` has one row a sample with everything that `IndexRow` names, so that the
-split's index is their concatenation, minus the frame offsets, plus the shard's name.
+split's index is their concatenation, minus frame offsets and hashes, plus the shard's name.
 """
 
+import hashlib
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,9 +30,14 @@ _PLANNING_FIELDS = [
     pa.field("fold", pa.int32()),
     pa.field("group", pa.string()),
 ]
-IDX_SCHEMA = pa.schema(
-    [*_PLANNING_FIELDS, pa.field("frame_offsets", pa.list_(pa.int32()), nullable=False)]
-)
+PCM_HASH_BYTES = 16
+_SHARD_FIELDS = [
+    pa.field("frame_offsets", pa.list_(pa.int32()), nullable=False),
+    pa.field("pcm_hash", pa.binary(PCM_HASH_BYTES)),
+]
+"""What only `.idx` has: readers load a split's whole index before they start, and these two,
+which hardly compress, would more than double it; who needs them opens the shard's own index."""
+IDX_SCHEMA = pa.schema([*_PLANNING_FIELDS, *_SHARD_FIELDS])
 INDEX_SCHEMA = pa.schema([pa.field("shard", pa.string(), nullable=False), *_PLANNING_FIELDS])
 
 
@@ -54,7 +61,10 @@ class IndexRow:
     fold: int | None
     group: str | None
     frame_offsets: tuple[int, ...]
-    """Byte offset of each FLAC frame from `audio_offset`."""
+    """Byte offset of each FLAC frame from `audio_offset`; none for other codecs."""
+    pcm_hash: bytes | None = None
+    """The first 16 bytes of `pcm_sha256`, to find audio that is there twice. That is enough: among
+    10^9 clips two differing ones agree with a probability of 10^-21. None: never decoded."""
 
 
 def crc32c(data: bytes) -> int:
@@ -62,10 +72,23 @@ def crc32c(data: bytes) -> int:
     return int(google_crc32c.value(data))
 
 
+def pcm_hash(pcm_sha256: str) -> bytes:
+    """Return what `IndexRow.pcm_hash` keeps of a hexadecimal SHA-256; not one is a `ValueError`."""
+    digest = bytes.fromhex(pcm_sha256)
+    if len(digest) != hashlib.sha256().digest_size:
+        raise ValueError(f"not a SHA-256: {pcm_sha256!r}")
+    return digest[:PCM_HASH_BYTES]
+
+
 def idx_to_bytes(rows: Sequence[IndexRow]) -> bytes:
     """Return a shard's `.idx` file."""
+    return _to_parquet(idx_table(rows))
+
+
+def idx_table(rows: Sequence[IndexRow]) -> pa.Table:
+    """Return rows as the table that `.idx` holds."""
     columns = {name: [getattr(row, name) for row in rows] for name in IDX_SCHEMA.names}
-    return _to_parquet(pa.table(columns, schema=IDX_SCHEMA))
+    return pa.table(columns, schema=IDX_SCHEMA)
 
 
 def read_idx(data: bytes, *, where: str) -> pa.Table:
@@ -84,10 +107,18 @@ def index_rows(table: pa.Table) -> list[IndexRow]:
     ]
 
 
+def total_seconds(rows: Sequence[IndexRow]) -> float:
+    """Return the length of all clips, the same however the rows are ordered."""
+    num_samples: Counter[int] = Counter()
+    for row in rows:
+        num_samples[row.sample_rate_hz] += row.num_samples
+    return sum(count / rate for rate, count in sorted(num_samples.items()))
+
+
 def merge_idx(tables: Sequence[tuple[str, pa.Table]]) -> bytes:
     """Return `index/<split>.parquet` from (tar name, `.idx` table) pairs in shard order."""
     merged = pa.concat_tables(
-        table.drop_columns(["frame_offsets"]).add_column(
+        table.drop_columns([field.name for field in _SHARD_FIELDS]).add_column(
             0, INDEX_SCHEMA.field("shard"), pa.array([tar] * len(table), pa.string())
         )
         for tar, table in tables
@@ -110,11 +141,12 @@ def _from_parquet(data: bytes, schema: pa.Schema, *, where: str) -> pa.Table:
     try:
         table = pq.read_table(io.BytesIO(data))
         table.validate(full=True)  # else a damaged string shows only where it is used
-    except (pa.ArrowException, ValueError, OSError) as err:
+        names = table.schema.names
+    except (pa.ArrowException, OSError, ValueError) as err:
         raise ShardFormatError(f"{where}: not a parquet index: {err}") from err
     if not table.schema.equals(schema):
         raise ShardFormatError(
-            f"{where}: columns {table.schema.names} with types {table.schema.types}, expected "
+            f"{where}: columns {names} with types {table.schema.types}, expected "
             f"{schema.names} with {schema.types}"
         )
     return table

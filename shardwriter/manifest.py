@@ -11,6 +11,7 @@ from shardwriter.schema import (
     FORMAT_VERSION,
     MANIFEST_NAME,
     AudioFormat,
+    ForeignFormat,
     Json,
     Settings,
     ShardEntry,
@@ -75,6 +76,8 @@ class Manifest:
             "shards": [asdict(shard) for shard in self.shards],
             "provenance": self.provenance,
         }
+        if settings.foreign is not None:
+            row["foreign"] = asdict(settings.foreign)
         return json.dumps(row, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
@@ -93,6 +96,7 @@ class Manifest:
                     name=row["name"],
                     audio=AudioFormat(**row["audio"]),
                     labels=tuple(row["labels"]),
+                    foreign=ForeignFormat.from_json(row["foreign"]) if "foreign" in row else None,
                 ),
                 splits={
                     name: from_row(SplitTotals, totals) for name, totals in row["splits"].items()

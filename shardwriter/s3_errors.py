@@ -14,9 +14,10 @@ from shardwriter.errors import ConfigError, MelstreamError, StorageError, Transi
 PRECONDITION_FAILED = 412
 NOT_FOUND = 404
 
+# Answers to HEAD have no body, so that their code is the status: 400 is an expired token.
 _DENIED = frozenset(
     {
-        "401", "403", "AccessDenied", "AccountProblem", "AllAccessDisabled", "ExpiredToken",
+        "400", "401", "403", "AccessDenied", "AccountProblem", "AllAccessDisabled", "ExpiredToken",
         "Forbidden", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
         "TokenRefreshRequired", "Unauthorized", "UnauthorizedAccess",
     }

@@ -30,6 +30,9 @@ MANIFEST_NAME = "dataset.json"
 JSON_SUFFIX = "json"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _NO_SPLITS = frozenset({"availability", "index", "parts"})
+FOREIGN_CODEC = "foreign"
+"""`AudioFormat.codec` of shards that others made: as found, perhaps mixed. The format's numbers are
+then 0; the index has each clip's rate, the manifest's provenance what there is in all."""
 
 Json = Mapping[str, Any]
 _Row = TypeVar("_Row")
@@ -76,6 +79,9 @@ class RejectionReason(StrEnum):
     NOT_FINITE = "not_finite"  # NaN or infinite samples
     BAD_METADATA = "bad_metadata"  # the catalogue's row contradicts itself
     DUPLICATE = "duplicate"  # the catalogue lists the same clip twice
+    NO_AUDIO = "no_audio"  # a foreign sample without an audio member
+    NO_LABEL = "no_label"  # a foreign sample without the label field
+    BAD_LABEL = "bad_label"  # a label field that holds no label, or one the vocabulary lacks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +90,7 @@ class Rejection:
 
     clip_id: str
     stage: str
-    """The step that refused it: `catalogue`, `fetch` or `clean`."""
+    """The step that refused it: `catalogue`, `fetch`, `clean` or `index`."""
     reason: RejectionReason
     detail: str
 
@@ -107,6 +113,8 @@ class AudioFormat:
 
     def __post_init__(self) -> None:
         """Refuse what the writer can't make."""
+        if self.codec == FOREIGN_CODEC:
+            return
         if self.codec != "flac":
             raise ValueError(f"codec must be 'flac', got {self.codec!r}")
         if not 1_000 <= self.sample_rate_hz <= 655_350:
@@ -247,6 +255,24 @@ class ShardEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignFormat:
+    """How shards that others made are read: which members are audio, and where the label is."""
+
+    audio_suffixes: tuple[str, ...]
+    """Extensions of audio members, lower case, without the first dot."""
+    label_field: str
+    """A member's extension, for JSON followed by a path: `cls`, `txt`, `json.label`, `json.a.b`."""
+
+    @classmethod
+    def from_json(cls, row: Json) -> "ForeignFormat":
+        """Read it from a manifest; a `KeyError` or `TypeError` if it is none."""
+        return cls(
+            audio_suffixes=tuple(_typed(suffix, str) for suffix in row["audio_suffixes"]),
+            label_field=_typed(row["label_field"], str),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What must be the same for every shard of a dataset."""
 
@@ -255,6 +281,8 @@ class Settings:
     audio: AudioFormat
     labels: tuple[str, ...]
     """The vocabulary: a label's id is its position."""
+    foreign: ForeignFormat | None = None
+    """Set for shards that others made; they hold no JSON member of ours."""
 
     def __post_init__(self) -> None:
         """Refuse a name that makes no file name, and labels that stand for two ids."""
@@ -268,7 +296,10 @@ class Settings:
     @property
     def digest(self) -> str:
         """Hash that tells two settings apart."""
-        return hashlib.sha256(canonical_json(asdict(self))).hexdigest()
+        row = asdict(self)
+        if self.foreign is None:
+            del row["foreign"]  # as it was before there were foreign datasets
+        return hashlib.sha256(canonical_json(row)).hexdigest()
 
 
 def canonical_json(value: Any) -> bytes:

@@ -11,14 +11,13 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from shardwriter.errors import ShardFormatError
-from shardwriter.index import IndexRow, crc32c
+from shardwriter.errors import StorageError
+from shardwriter.index import IndexRow, crc32c, pcm_hash
 from shardwriter.schema import JSON_SUFFIX, EncodedSample
+from shardwriter.untar import ByteSource, TarReader
 
 _HEADER_BYTES = tarfile.BLOCKSIZE
-_END_BYTES = 2 * tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,7 @@ class TarShard:
         self.rows: list[IndexRow] = []
         self.num_audio_samples = 0
         self._suffix = audio_suffix
-        self._file = _HashingFile(path.open("wb"))
+        self._file = _HashingFile(path)
         self._tar = tarfile.open(  # noqa: SIM115  # closed in close() and discard()
             fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT
         )
@@ -50,7 +49,11 @@ class TarShard:
         return self._tar.offset
 
     def add(self, sample: EncodedSample) -> None:
-        """Append a sample's two members."""
+        """Append a sample's two members.
+
+        Raises:
+            StorageError: the disk is full, or fails.
+        """
         record = sample.record
         label = record.to_json_bytes()
         audio_offset = self._append(f"{record.key}.{self._suffix}", sample.audio)
@@ -71,6 +74,7 @@ class TarShard:
                 fold=record.fold,
                 group=record.group,
                 frame_offsets=sample.frame_offsets,
+                pcm_hash=pcm_hash(record.pcm_sha256),
             )
         )
 
@@ -96,67 +100,71 @@ class TarShard:
 
 
 def read_members(data: bytes, *, where: str) -> Iterator[Member]:
-    """Yield the members of a shard in order, and check that the archive is whole.
+    """Yield the members of a shard of ours that lies in memory; see `stream_members`."""
+    return stream_members(io.BytesIO(data), num_bytes=len(data), where=where)
 
-    `tarfile` and webdataset end in silence where a tar is cut at a header; here the two zero
-    blocks at the end must be there.
+
+def stream_members(source: ByteSource, *, num_bytes: int, where: str) -> Iterator[Member]:
+    """Yield the members of a shard of ours in order, and check that the archive is whole.
+
+    Args:
+        source: The tar's bytes, read once from front to back.
+        num_bytes: Its length.
+        where: The shard, for messages.
 
     Raises:
-        ShardFormatError: not a tar, cut, a member that is no plain file, or an unsafe name.
+        ShardFormatError: not a tar, cut, a member that is no plain file, an unsafe name, or one
+            that is there twice.
     """
-    end = 0
+    reader = TarReader(source, num_bytes=num_bytes, where=where)
+    for member in reader:
+        yield Member(name=member.name, offset=member.offset, data=reader.data())
+
+
+@contextlib.contextmanager
+def _reporting(path: Path) -> Iterator[None]:
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            for info in tar:
-                if not _is_plain(info):
-                    raise ShardFormatError(
-                        f"{where}: member {info.name!r} at byte {info.offset} is not a plain file "
-                        "with a relative name"
-                    )
-                body = data[info.offset_data : info.offset_data + info.size]
-                if len(body) != info.size:
-                    raise ShardFormatError(
-                        f"{where}: member {info.name!r} at byte {info.offset_data}: expected "
-                        f"{info.size} bytes, got {len(body)}; the shard is truncated"
-                    )
-                end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-                yield Member(name=info.name, offset=info.offset_data, data=body)
-    except (tarfile.TarError, ValueError, OverflowError) as err:  # sizes no file can have
-        raise ShardFormatError(f"{where}: not a readable tar: {err}") from err
-    tail = data[end:]
-    if len(tail) < _END_BYTES or tail.count(0) != len(tail):
-        raise ShardFormatError(
-            f"{where}: expected the end of the archive ({_END_BYTES} zero bytes or more) at byte "
-            f"{end}, got {len(tail)} bytes; the shard is truncated or damaged"
-        )
-
-
-def _is_plain(info: tarfile.TarInfo) -> bool:
-    is_file = info.isreg() and not info.issparse()
-    return is_file and not info.name.startswith("/") and ".." not in info.name.split("/")
+        yield
+    except OSError as err:
+        raise StorageError(
+            f"{path}: {err.strerror}; what is published is whole: free some space or mend the "
+            "disk, and run the same command again, it goes on from there"
+        ) from err
 
 
 class _HashingFile(io.RawIOBase):
-    """A file that is only appended to, hashed as it is written."""
+    """A file that is only appended to, hashed as it is written; failures are `StorageError`s.
 
-    def __init__(self, file: BinaryIO) -> None:
+    It is unbuffered, so that closing it after a failure does not try to write once more.
+    """
+
+    def __init__(self, path: Path) -> None:
         super().__init__()
-        self._file = file
+        self._path = path
+        with _reporting(path):
+            self._file = path.open("wb", buffering=0)
         self._hash = hashlib.sha256()
+        self._num_bytes = 0
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]  # tarfile writes bytes only
+        left = memoryview(data)
+        with _reporting(self._path):
+            while left:
+                left = left[self._file.write(left) :]
         self._hash.update(data)
-        return self._file.write(data)
+        self._num_bytes += len(data)
+        return len(data)
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._num_bytes
 
     def close(self) -> None:
         try:
-            self._file.close()
+            with _reporting(self._path):
+                self._file.close()
         finally:
             super().close()
 

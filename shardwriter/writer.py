@@ -9,19 +9,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pyarrow as pa
+
 from shardwriter.encode import CleanClip, encode_clip
-from shardwriter.errors import ConfigError, ShardFormatError, StorageError
-from shardwriter.index import idx_to_bytes, merge_idx, read_idx
+from shardwriter.errors import ConfigError, GroupStraddlesError, ShardFormatError, StorageError
+from shardwriter.index import idx_to_bytes
 from shardwriter.manifest import Manifest, build_manifest, load_manifest, load_parts
+from shardwriter.overlaps import (
+    DUPLICATES_NAME,
+    GROUPS_NAME,
+    DuplicateAudio,
+    GroupRule,
+    StraddlingGroup,
+    find_duplicates,
+    find_straddling_groups,
+)
+from shardwriter.publish import load_idx, put_indexes
 from shardwriter.schema import (
     MANIFEST_NAME,
     EncodedSample,
+    SampleRecord,
     Settings,
     ShardEntry,
     canonical_json,
     check_split,
     idx_name,
-    index_name,
     part_name,
     tar_name,
 )
@@ -52,6 +64,7 @@ class ShardWriter:
         *,
         max_samples_per_shard: int = 1000,
         max_bytes_per_shard: int = 256 << 20,
+        group_rule: GroupRule = "report",
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         """Prepare to write; nothing is touched before the `with` block is entered.
@@ -61,6 +74,9 @@ class ShardWriter:
             settings: Name, audio format and vocabulary.
             max_samples_per_shard: A shard is full with so many clips ...
             max_bytes_per_shard: ... or when it has reached so many bytes.
+            group_rule: What to do with a group that appears in two splits: `refuse` raises an
+                error at its first clip in the second split; `report` lists it in
+                `straddling_groups` and `availability/groups.jsonl`; `ignore` does nothing.
             provenance: How the audio was made, for `dataset.json`.
 
         Raises:
@@ -77,6 +93,8 @@ class ShardWriter:
         self._store = open_store(target) if isinstance(target, str) else target
         self._max_samples = max_samples_per_shard
         self._max_bytes = max_bytes_per_shard
+        self._group_rule: GroupRule = group_rule
+        self._split_of_group: dict[str, str] = {}
         self._provenance = dict(provenance or {})
         canonical_json(self._provenance)  # raises now, not when the work is done
         self._entries: list[ShardEntry] = []
@@ -87,6 +105,10 @@ class ShardWriter:
         self._resources = contextlib.ExitStack()
         self.manifest: Manifest | None = None
         """The published manifest, once the `with` block has ended normally."""
+        self.straddling_groups: tuple[StraddlingGroup, ...] = ()
+        """Groups that lie in several splits, known at the same time as `manifest`."""
+        self.duplicates: tuple[DuplicateAudio, ...] = ()
+        """Clips with the audio of an earlier clip, known at the same time as `manifest`."""
 
     def __enter__(self) -> Self:
         """Lock the target, load what is done, and make room for shards that are being written."""
@@ -94,14 +116,17 @@ class ShardWriter:
         self._keys.clear()
         with contextlib.ExitStack() as resources, self._noting_failures():
             resources.enter_context(self._store.lock_for_writing())
-            self._scratch = Path(tempfile.mkdtemp(dir=self._store.scratch_folder))
+            self._scratch = _new_folder(self._store.scratch_folder)
             resources.callback(shutil.rmtree, self._scratch, ignore_errors=True)
             self._entries = load_parts(self._store)
             self._refuse_other_settings()
             self._refuse_lost_parts()
             for entry in self._entries:
-                table = self._read_idx(entry.tar)
+                table = load_idx(self._store, entry.tar)
                 self._keys.update(table.column("key").to_pylist())
+                if self._group_rule == "refuse":
+                    groups = table.column("group").unique().drop_null().to_pylist()
+                    self._split_of_group.update(dict.fromkeys(groups, entry.split))
             self._resources = resources.pop_all()
         return self
 
@@ -137,6 +162,7 @@ class ShardWriter:
         Raises:
             ValueError: the key is there already, or the split's name makes no folder.
             ValueError, TypeError: the record has no JSON form.
+            GroupStraddlesError: the clip's group is in another split, and `group_rule` forbids it.
             StorageError: the store is full, denied or has something else in the way. The writer
                 refuses to go on; open a new one on the same target. After the other errors it
                 can go on: the sample is left out.
@@ -146,6 +172,7 @@ class ShardWriter:
         check_split(record.split)
         if record.key in self._keys:
             raise ValueError(f"a sample with the key {record.key!r} is in the dataset already")
+        self._refuse_straddling(record)
         with self._noting_failures():
             shard = self._open.get(record.split)
             if shard is None:
@@ -178,7 +205,7 @@ class ShardWriter:
             ) from self._failure
 
     def _new_shard(self) -> TarShard:
-        path = Path(tempfile.mkdtemp(dir=self._scratch)) / "shard.tar"
+        path = _new_folder(self._scratch) / "shard.tar"
         return TarShard(path, audio_suffix=self.settings.audio.suffix)
 
     def _publish(self, split: str) -> None:
@@ -212,12 +239,8 @@ class ShardWriter:
             raise ConfigError(
                 f"no sample was written to {self._store.url}, so there is no dataset to publish"
             )
-        index_sha256 = {}
-        for split in sorted({entry.split for entry in self._entries}):
-            tars = [entry.tar for entry in self._entries if entry.split == split]
-            index = merge_idx([(tar, self._read_idx(tar)) for tar in sorted(tars)])
-            self._store.put(index_name(split), index, replace=True)
-            index_sha256[split] = hashlib.sha256(index).hexdigest()
+        index_sha256, overlaps = put_indexes(self._store, self._entries)
+        self._report_overlaps(overlaps)
         manifest = build_manifest(
             self.settings,
             self._entries,
@@ -227,9 +250,26 @@ class ShardWriter:
         self._store.put(MANIFEST_NAME, manifest.to_json_bytes(), replace=True)
         return manifest
 
-    def _read_idx(self, tar: str) -> Any:
-        name = idx_name(tar)
-        return read_idx(self._store.read(name), where=f"{self._store.url}/{name}")
+    def _report_overlaps(self, tables: list[pa.Table]) -> None:
+        self.duplicates = find_duplicates(tables)
+        if self._group_rule != "ignore":
+            self.straddling_groups = find_straddling_groups(tables)
+        for name, rows in (
+            (DUPLICATES_NAME, self.duplicates),
+            (GROUPS_NAME, self.straddling_groups),
+        ):
+            if rows:
+                data = b"".join(row.to_json_bytes() for row in rows)
+                self._store.put(name, data, replace=True)
+
+    def _refuse_straddling(self, record: SampleRecord) -> None:
+        if self._group_rule != "refuse" or record.group is None:
+            return
+        split = self._split_of_group.setdefault(record.group, record.split)
+        if split != record.split:
+            raise GroupStraddlesError(
+                group=record.group, key=record.key, split=record.split, other_split=split
+            )
 
     def _refuse_lost_parts(self) -> None:
         """Refuse to publish a manifest that would forget shards of the present one."""
@@ -251,3 +291,10 @@ class ShardWriter:
                     f"{self._store.url}/{entry.tar} was written with other settings (name, audio "
                     "format or labels); use the same settings to go on, or choose another target"
                 )
+
+
+def _new_folder(parent: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(dir=parent))
+    except OSError as err:
+        raise StorageError(f"{parent}: {err.strerror}") from err

@@ -119,6 +119,7 @@ def test_samples_come_back_bit_for_bit_and_in_order(dataset: Path, split: str) -
 def test_dataset_has_the_documented_files_and_no_other(dataset: Path) -> None:
     stems = ["test/made-000000", "train/made-000000", "train/made-000001", "train/made-000002"]
     expected = {"dataset.json", "index/test.parquet", "index/train.parquet"}
+    expected.add("availability/groups.jsonl")  # these clips' groups lie in both splits
     for stem in stems:
         expected |= {f"{stem}.tar", f"{stem}.idx", f"parts/{stem}.json"}
     assert set(tree(dataset)) == expected
@@ -367,7 +368,12 @@ def test_top_up_adds_shards_and_changes_none(own_dataset: Path) -> None:
     manifest = write_dataset(own_dataset, make_clips(range(NUM_CLIPS + 6)))
     after = tree(own_dataset)
     changed = {name for name in before if after[name] != before[name]}
-    assert changed == {"dataset.json", "index/test.parquet", "index/train.parquet"}
+    assert changed == {
+        "availability/groups.jsonl",
+        "dataset.json",
+        "index/test.parquet",
+        "index/train.parquet",
+    }
     assert {name for name in set(after) - set(before) if name.endswith(".tar")} == {
         "test/made-000001.tar",
         "train/made-000003.tar",
