@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from jobs.catalogues.catalogue import Catalogue, ClipRef
 from jobs.console import progress
@@ -20,15 +20,18 @@ from jobs.versions import tool_versions
 from shardwriter import (
     AudioFormat,
     CleanClip,
+    Codec,
     EncodedSample,
     Rejection,
     RejectionReason,
     Settings,
     ShardWriter,
+    SourceBytes,
     encode_clip,
 )
 from shardwriter import audio as audio_step
-from shardwriter import flac as flac_step
+from shardwriter import encode as encode_step
+from shardwriter.audio import CleanOptions
 from shardwriter.errors import AudioError, ConfigError, MelstreamError, StorageError
 from shardwriter.keys import to_key
 from shardwriter.manifest import Manifest
@@ -46,6 +49,8 @@ class IngestOptions:
 
     out: str
     sample_rate_hz: int = 32_000
+    codec: Codec = Codec.FLAC
+    clean: CleanOptions = field(default_factory=CleanOptions)
     num_workers: int = 2
     """Processes that clean and encode; 0 does it all in this one."""
     max_samples_per_shard: int = 1000
@@ -97,10 +102,15 @@ def ingest(catalogue: Catalogue, source: Source, options: IngestOptions) -> Inge
             f"{source.url}; is the audio folder there?"
         )
     try:
-        audio_format = AudioFormat(sample_rate_hz=options.sample_rate_hz)
+        audio = audio_format(options)
     except ValueError as err:
         raise ConfigError(str(err)) from err
-    settings = Settings(name=catalogue.name, audio=audio_format, labels=catalogue.labels)
+    settings = Settings(
+        name=catalogue.name,
+        audio=audio,
+        labels=catalogue.labels,
+        processing=options.clean.to_json(),
+    )
     store = open_store(options.out, options.s3)
     rejections = list(catalogue.rejections)
     num_written = 0
@@ -109,11 +119,13 @@ def ingest(catalogue: Catalogue, source: Source, options: IngestOptions) -> Inge
         settings,
         max_samples_per_shard=options.max_samples_per_shard,
         group_rule=options.group_rule,
-        provenance=_provenance(catalogue),
+        provenance=_provenance(catalogue, settings, options.clean),
     )
     with writer:
         clips = [clip for clip in catalogue.clips if not writer.is_written(to_key(clip.id))]
-        outcomes = _make_samples(clips, source, settings, num_workers=options.num_workers)
+        outcomes = _make_samples(
+            clips, source, settings, options.clean, num_workers=options.num_workers
+        )
         for outcome in progress(
             outcomes, total=len(clips), what="ingest", unit="clip", hidden=options.quiet
         ):
@@ -144,7 +156,28 @@ def ingest(catalogue: Catalogue, source: Source, options: IngestOptions) -> Inge
     )
 
 
-def make_sample(clip: ClipRef, source: Source, settings: Settings) -> EncodedSample | Rejection:
+def audio_format(options: IngestOptions) -> AudioFormat:
+    """Return the format that the options ask for.
+
+    Raises:
+        ConfigError: a codec that doesn't take the rate, or changes asked of untouched bytes.
+    """
+    if options.codec is Codec.SOURCE:
+        if options.clean != CleanOptions():
+            raise ConfigError(
+                "--codec source keeps the source's bytes untouched, so it goes with neither "
+                "--normalize nor --trim-silence; leave them out or choose another codec"
+            )
+        return AudioFormat.of_source()
+    try:
+        return AudioFormat(codec=options.codec.value, sample_rate_hz=options.sample_rate_hz)
+    except ValueError as err:
+        raise ConfigError(str(err)) from err
+
+
+def make_sample(
+    clip: ClipRef, source: Source, settings: Settings, options: CleanOptions | None = None
+) -> EncodedSample | Rejection:
     """Fetch, clean and encode one clip; what can't be used comes back as a `Rejection`."""
     if clip.file is None:
         return _rejected(clip, "fetch", RejectionReason.ABSENT, f"not in {source.url}")
@@ -152,16 +185,24 @@ def make_sample(clip: ClipRef, source: Source, settings: Settings) -> EncodedSam
         data = source.read(clip.file)
     except StorageError as err:
         return _rejected(clip, "fetch", RejectionReason.UNREADABLE, str(err))
+    keeps_source = settings.audio.codec == Codec.SOURCE
+    duration = clip.duration
+    if duration is not None and keeps_source:
+        duration = replace(duration, fit=False)  # bytes that stay as they are can't be fitted
     try:
         audio = audio_step.clean_audio(
             data,
             file=clip.file,
-            sample_rate_hz=settings.audio.sample_rate_hz,
+            sample_rate_hz=None if keeps_source else settings.audio.sample_rate_hz,
             max_seconds=MAX_CLIP_SECONDS,
-            duration=clip.duration,
+            duration=duration,
+            options=options,
         )
     except AudioError as err:
         return _rejected(clip, "clean", RejectionReason(err.reason), err.detail)
+    passthrough = SourceBytes(
+        data=data, suffix=audio.source_suffix, sample_rate_hz=audio.sample_rate_hz
+    )
     return encode_clip(
         CleanClip(
             id=clip.id,
@@ -170,6 +211,8 @@ def make_sample(clip: ClipRef, source: Source, settings: Settings) -> EncodedSam
             labels=clip.labels,
             num_clipped=audio.num_clipped,
             source=audio.source,
+            clean=audio.clean,
+            passthrough=passthrough if keeps_source else None,
             fold=clip.fold,
             group=clip.group,
             metadata=clip.metadata,
@@ -183,19 +226,24 @@ def _rejected(clip: ClipRef, stage: str, reason: RejectionReason, detail: str) -
 
 
 def _make_samples(
-    clips: Sequence[ClipRef], source: Source, settings: Settings, *, num_workers: int
+    clips: Sequence[ClipRef],
+    source: Source,
+    settings: Settings,
+    options: CleanOptions,
+    *,
+    num_workers: int,
 ) -> Iterator[EncodedSample | Rejection]:
     """Yield each clip's outcome in order; a bounded number is in flight."""
     if num_workers == 0:
         for clip in clips:
-            yield make_sample(clip, source, settings)
+            yield make_sample(clip, source, settings, options)
         return
     # spawn, not fork: the parent may hold threads (torch, pyarrow) that a fork would break.
     with ProcessPoolExecutor(
         num_workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_open_worker_source,
-        initargs=(source.url, settings),
+        initargs=(source.url, settings, options),
     ) as pool:
         in_flight: collections.deque[Future[EncodedSample | Rejection]] = collections.deque()
         try:
@@ -229,15 +277,15 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-_worker: tuple[Source, Settings] | None = None
+_worker: tuple[Source, Settings, CleanOptions] | None = None
 """Set once in each worker process: the source can't travel with every clip."""
 
 
-def _open_worker_source(url: str, settings: Settings) -> None:
+def _open_worker_source(url: str, settings: Settings, options: CleanOptions) -> None:
     # Ctrl-C reaches every process of the terminal; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _worker
-    _worker = open_source(url), settings
+    _worker = open_source(url), settings, options
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -252,15 +300,17 @@ def _end_with_parent() -> None:
 def _make_sample_in_worker(clip: ClipRef) -> EncodedSample | Rejection:
     if _worker is None:
         raise RuntimeError("the worker process was not initialised")
-    source, settings = _worker
-    return make_sample(clip, source, settings)
+    source, settings, options = _worker
+    return make_sample(clip, source, settings, options)
 
 
-def _provenance(catalogue: Catalogue) -> dict[str, object]:
+def _provenance(
+    catalogue: Catalogue, settings: Settings, options: CleanOptions
+) -> dict[str, object]:
     return {
         "dataset": catalogue.title,
         "licence": catalogue.licence,
         "citation": catalogue.citation,
-        "audio": audio_step.provenance() | flac_step.provenance(),
+        "audio": audio_step.provenance(options) | encode_step.provenance(settings.audio),
         "tools": tool_versions(),
     }

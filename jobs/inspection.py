@@ -1,6 +1,5 @@
 """`melstream inspect`: what a dataset holds, and what one of its clips looks like."""
 
-import io
 import json
 from pathlib import Path
 
@@ -8,17 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import soundfile
 import torch
 
 from jobs.console import human_bytes, say, table
 from jobs.sound_plots import clip_picture
 from loader.features import LogMel, LogMelConfig
-from shardwriter.errors import ConfigError, ShardFormatError
+from shardwriter.audio import clean_audio
+from shardwriter.audio_format import FOREIGN_CODEC, AudioFormat
+from shardwriter.errors import AudioError, ConfigError, ShardFormatError
 from shardwriter.index import crc32c, read_index
 from shardwriter.keys import from_key, to_key
 from shardwriter.manifest import Manifest, load_manifest
-from shardwriter.schema import FOREIGN_CODEC, AudioFormat, SampleRecord, index_name
+from shardwriter.schema import SampleRecord, index_name
 from shardwriter.storage import S3Options, Store, open_store
 
 _MAX_CLASSES_SHOWN = 60
@@ -135,8 +135,8 @@ def read_clip(
             label = store.read_range(row["shard"], row["json_offset"], row["json_num_bytes"])
             if (crc32c(audio), crc32c(label)) != (row["audio_crc32c"], row["json_crc32c"]):
                 raise ShardFormatError(f"{where}: the bytes of {row['key']} have another checksum")
-            pcm_T, _ = soundfile.read(io.BytesIO(audio), dtype="int16")
-            return SampleRecord.from_json_bytes(label, where=where), pcm_T
+            record = SampleRecord.from_json_bytes(label, where=where)
+            return record, _decode(audio, record, where=where)
     example = load_index(store, next(iter(manifest.splits))).column("key")[0].as_py()
     raise ConfigError(
         f"{store.url} has no clip {key!r}; keys look like {example!r} ({from_key(example)})"
@@ -148,6 +148,19 @@ def _possible_keys(key: str) -> list[str]:
         return [key, to_key(key)]
     except ValueError:  # too long to be an identity, or empty
         return [key]
+
+
+def _decode(data: bytes, record: SampleRecord, *, where: str) -> npt.NDArray[np.int16]:
+    # Opus decodes to 48 kHz here, whatever went into it.
+    try:
+        return clean_audio(
+            data,
+            file=f"{record.key}.{record.audio_suffix}",
+            sample_rate_hz=record.sample_rate_hz,
+            max_seconds=record.duration_seconds + 1.0,
+        ).pcm_T
+    except AudioError as err:
+        raise ShardFormatError(f"{where}: the audio of {record.key} is damaged: {err}") from err
 
 
 def _fold_counts(index: pa.Table) -> str:

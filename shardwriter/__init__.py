@@ -2,8 +2,10 @@
 
 keys        the tar-safe, reversible spelling of a clip's identity
 schema      the format: types, names, version, JSON forms
-audio       source bytes → mono 16-bit samples
-flac        samples → FLAC with frame offsets
+sniff       bytes → their container, and who decodes it
+decode      bytes → mono samples at the source's rate, by libsndfile or FFmpeg's libraries
+audio       source bytes → mono 16-bit samples: decode, trim, resample, gain, round
+flac        samples → FLAC with frame offsets; wav and opus likewise
 encode      a clean clip → an encoded sample
 tarshard    encoded samples → one deterministic tar
 index       `.idx` and `index/<split>.parquet`
@@ -17,10 +19,10 @@ repair      indexes and manifest from the tars alone (rebuild: of one shard; fla
 foreign*    shards that others made: find, scan, label, index and check them
 """
 
-from shardwriter.encode import CleanClip, encode_clip
+from shardwriter.audio_format import AudioFormat, Codec
+from shardwriter.encode import CleanClip, SourceBytes, encode_clip
+from shardwriter.json_form import FORMAT_VERSION
 from shardwriter.schema import (
-    FORMAT_VERSION,
-    AudioFormat,
     EncodedSample,
     Rejection,
     RejectionReason,
@@ -35,6 +37,7 @@ __all__ = [
     "FORMAT_VERSION",
     "AudioFormat",
     "CleanClip",
+    "Codec",
     "EncodedSample",
     "Rejection",
     "RejectionReason",
@@ -42,6 +45,7 @@ __all__ = [
     "Settings",
     "ShardEntry",
     "ShardWriter",
+    "SourceBytes",
     "SourceInfo",
     "encode_clip",
 ]

@@ -1,28 +1,41 @@
-"""Encoded source bytes to mono 16-bit samples: decode, downmix, resample, round."""
+"""Encoded source bytes to mono 16-bit samples, step by step.
 
-import hashlib
-import io
-import struct
-from dataclasses import dataclass
+    decode and mix down → fit → trim → resample → gain → round
+
+`shardwriter.decode` does the first step, `trim` and `loudness` decide on theirs; the rest is here.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import soundfile
 import soxr
 
+from shardwriter import decode_ffmpeg, decode_libsndfile
+from shardwriter.decode import decode
 from shardwriter.errors import AudioError
-from shardwriter.schema import RejectionReason, SourceInfo
+from shardwriter.loudness import LoudnessRule, gain_db
+from shardwriter.mixdown import Cut, DecodeRules, Pcm, Wave
+from shardwriter.quantise import Dither, to_float, to_pcm16
+from shardwriter.schema import CleanInfo, RejectionReason, SourceInfo
+from shardwriter.trim import SilenceRule, find_sound
 
-Wave = npt.NDArray[np.float32]
-Pcm = npt.NDArray[np.int16]
+__all__ = [
+    "CleanAudio",
+    "CleanOptions",
+    "Cut",
+    "Dither",
+    "DurationRule",
+    "Pcm",
+    "Wave",
+    "clean_audio",
+    "provenance",
+    "resample",
+    "to_pcm16",
+]
 
-# T: samples, C: channels.
-
-_READ_BLOCK_SAMPLES = 1 << 18
-_FULL_SCALE = 32768.0
-_UNKNOWN_SIZES = frozenset({0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF})
-"""What recorders that write to a pipe leave in the size field of the audio chunk."""
-_W64_RIFF_ID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_MAX_PEAK = 1e6
+"""Of float sources, where 1.0 is full scale; files that hold 16-bit numbers as floats reach 3e4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +50,27 @@ class DurationRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CleanOptions:
+    """What is done to every clip of a dataset, beyond resampling and rounding."""
+
+    channel: int | None = None
+    """Take this channel, from 0; None for the mean of all."""
+    loudness: LoudnessRule | None = None
+    silence: SilenceRule | None = None
+    """Trim silence at both ends; None to leave it."""
+    dither: Dither = Dither.NONE
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choices that differ from the defaults, for `Settings.processing`."""
+        default = CleanOptions()
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if getattr(self, name) != getattr(default, name)
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CleanAudio:
     """Audio as a shard holds it, before encoding."""
 
@@ -46,17 +80,41 @@ class CleanAudio:
     num_clipped: int
     """Samples beyond full scale that rounding to 16 bit limited."""
     source: SourceInfo
+    clean: CleanInfo
+    source_suffix: str
+    """Extension that fits the source bytes."""
 
 
-def provenance() -> dict[str, str]:
+def provenance(options: CleanOptions | None = None) -> dict[str, str]:
     """Return what makes the audio what it is: each step's choice and the libraries' versions."""
+    options = options or CleanOptions()
+    loudness, silence = options.loudness, options.silence
     return {
-        "decoder": f"libsndfile {soundfile.__libsndfile_version__}",
-        "downmix": "mean of the channels",
+        "decoder": f"{decode_libsndfile.DECODER}; {decode_ffmpeg.DECODER}; which by container",
+        "priming": "encoder delay and padding left out where the file tells them",
+        "downmix": (
+            "mean of the channels" if options.channel is None else f"channel {options.channel} only"
+        ),
         "resampler": f"soxr {soxr.__version__} HQ, float32; none at equal rates",
-        "quantisation": "round to nearest 16-bit value, limit at full scale, no dither",
-        "loudness": "unchanged",
-        "trimming": "none",
+        "quantisation": (
+            "round to nearest 16-bit value, limit at full scale, "
+            + (
+                "no dither"
+                if options.dither is Dither.NONE
+                else "TPDF dither of 2 LSB peak to peak"
+            )
+        ),
+        "loudness": (
+            "unchanged"
+            if loudness is None
+            else f"{loudness.kind} to {loudness.target_db:g} dB, no limiter"
+        ),
+        "trimming": (
+            "none"
+            if silence is None
+            else f"both ends, 10 ms RMS below {silence.threshold_dbfs:g} dBFS, "
+            f"margin {silence.margin_seconds:g} s"
+        ),
     }
 
 
@@ -64,20 +122,25 @@ def clean_audio(
     data: bytes,
     *,
     file: str,
-    sample_rate_hz: int,
+    sample_rate_hz: int | None,
     max_seconds: float,
     duration: DurationRule | None = None,
+    cut: Cut | None = None,
+    options: CleanOptions | None = None,
 ) -> CleanAudio:
     """Turn encoded source bytes into audio for a shard.
 
-    16-bit mono sources that have the wanted rate already come through bit for bit.
+    16-bit mono sources that have the wanted rate already come through bit for bit, unless
+    `options` ask for a change.
 
     Args:
-        data: An encoded file that libsndfile reads: WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF ...
+        data: An encoded file of any container that `shardwriter.sniff` knows.
         file: Its name in the source, kept in `SourceInfo`.
-        sample_rate_hz: The wanted rate.
+        sample_rate_hz: The wanted rate; None for the source's.
         max_seconds: Bound on the decoded duration, checked before memory is taken.
-        duration: What the catalogue says of the duration, if it says anything.
+        duration: What the catalogue says of the duration (of the cut), if it says anything.
+        cut: The part of the file that is the clip; None for all of it.
+        options: Loudness, trimming, channel, dither; None for none of them.
 
     Raises:
         AudioError: the bytes can't be used; `reason` says in which way. A file that was cut is
@@ -85,28 +148,64 @@ def clean_audio(
             file that ends at a page and a cut CAF, VOC or NIST file are only shorter, which
             `duration` is there to notice.
     """
-    wave_TC, source = _decode(data, file=file, max_seconds=max_seconds)
-    if duration is not None:
-        wave_TC = _apply(duration, wave_TC, source)
-    with np.errstate(over="ignore"):  # float sources may be anywhere near the largest float
-        wave_T = wave_TC[:, 0] if wave_TC.shape[1] == 1 else wave_TC.mean(axis=1, dtype=np.float32)
-        resampled_T = resample(wave_T, from_hz=source.sample_rate_hz, to_hz=sample_rate_hz)
-        if not (np.isfinite(wave_TC).all() and np.isfinite(resampled_T).all()):
-            raise AudioError(RejectionReason.NOT_FINITE, f"{file} holds NaN or infinite samples")
-        pcm_T, num_clipped = to_pcm16(resampled_T)
+    options = options or CleanOptions()
+    decoded = decode(
+        data,
+        file=file,
+        rules=DecodeRules(max_seconds=max_seconds, cut=cut, channel=options.channel),
+    )
+    source = decoded.source
+    wave_T = decoded.wave_T if duration is None else _apply(duration, decoded.wave_T, source)
+    _check_samples(wave_T, source)
+    sound = _sound(wave_T, options.silence, source)
+    rate = sample_rate_hz or source.sample_rate_hz
+    out_T = resample(wave_T[sound.start : sound.stop], from_hz=source.sample_rate_hz, to_hz=rate)
+    gain = 0.0
+    if options.loudness is not None:
+        out_T = to_float(out_T)
+        gain = gain_db(out_T, rule=options.loudness, sample_rate_hz=rate)
+        out_T = out_T * np.float32(10.0 ** (gain / 20.0))
+    # The same audio gets the same dither, whatever it is called: equal hashes find duplicates.
+    seed = int(source.sha256[:16], 16) ^ source.start_sample
+    pcm_T, num_clipped = to_pcm16(out_T, dither=options.dither, seed=seed)
     if not len(pcm_T):
         raise AudioError(
             RejectionReason.EMPTY,
-            f"{file}: its {len(wave_TC)} samples at {source.sample_rate_hz} Hz are less than one "
-            f"at {sample_rate_hz} Hz",
+            f"{file}: its {len(wave_T)} samples at {source.sample_rate_hz} Hz are less than one "
+            f"at {rate} Hz",
         )
     return CleanAudio(
-        pcm_T=pcm_T, sample_rate_hz=sample_rate_hz, num_clipped=num_clipped, source=source
+        pcm_T=pcm_T,
+        sample_rate_hz=rate,
+        num_clipped=num_clipped,
+        source=source,
+        clean=CleanInfo(
+            gain_db=gain,
+            num_trimmed_start=sound.start,
+            num_trimmed_stop=len(wave_T) - sound.stop,
+        ),
+        source_suffix=decoded.suffix,
     )
 
 
-def _apply(rule: DurationRule, wave_TC: Wave, source: SourceInfo) -> Wave:
-    seconds = len(wave_TC) / source.sample_rate_hz
+def resample(wave_T: Wave | Pcm, *, from_hz: int, to_hz: int) -> Wave | Pcm:
+    """Return the wave at another rate as float32 (soxr HQ); at equal rates the same array.
+
+    Raises:
+        AudioError: so few samples that none is left at the new rate.
+    """
+    if from_hz == to_hz:
+        return wave_T
+    resampled: Wave = soxr.resample(to_float(wave_T), from_hz, to_hz, quality="HQ")
+    if not len(resampled):
+        raise AudioError(
+            RejectionReason.EMPTY, f"{len(wave_T)} samples at {from_hz} Hz are none at {to_hz} Hz"
+        )
+    return resampled
+
+
+def _apply(rule: DurationRule, wave_T: Wave | Pcm, source: SourceInfo) -> Wave | Pcm:
+    seconds = len(wave_T) / source.sample_rate_hz
     if abs(seconds - rule.seconds) > rule.tolerance_seconds:
         raise AudioError(
             RejectionReason.WRONG_DURATION,
@@ -114,123 +213,32 @@ def _apply(rule: DurationRule, wave_TC: Wave, source: SourceInfo) -> Wave:
             f"within {rule.tolerance_seconds:g} s",
         )
     if not rule.fit:
-        return wave_TC
-    num_samples = round(rule.seconds * source.sample_rate_hz)
-    missing = max(num_samples - len(wave_TC), 0)
-    return np.pad(wave_TC[:num_samples], ((0, missing), (0, 0)))
-
-
-def resample(wave_T: Wave, *, from_hz: int, to_hz: int) -> Wave:
-    """Return the wave at another rate (soxr HQ); at equal rates the same array."""
-    if from_hz == to_hz:
         return wave_T
-    resampled: Wave = soxr.resample(wave_T, from_hz, to_hz, quality="HQ")
-    return resampled
+    num_samples = round(rule.seconds * source.sample_rate_hz)
+    fitted_T = np.zeros(num_samples, wave_T.dtype)
+    fitted_T[: len(wave_T)] = wave_T[:num_samples]
+    return fitted_T
 
 
-def to_pcm16(wave_T: Wave) -> tuple[Pcm, int]:
-    """Round to 16 bit; return the samples and how many of them full scale limited.
-
-    The scale is 2^15, libsndfile's and FLAC's, so that 16-bit sources survive unchanged.
-    """
-    scaled_T = np.rint(wave_T * np.float32(_FULL_SCALE))
-    num_clipped = int(np.count_nonzero((scaled_T > 32767) | (scaled_T < -32768)))
-    return np.clip(scaled_T, -32768, 32767).astype(np.int16), num_clipped
-
-
-def _decode(data: bytes, *, file: str, max_seconds: float) -> tuple[Wave, SourceInfo]:
-    if not data:
-        raise AudioError(RejectionReason.EMPTY, f"{file} has no bytes")
-    try:
-        with soundfile.SoundFile(_Bytes(data)) as sound:
-            wave_TC = _read_bounded(sound, file=file, max_seconds=max_seconds)
-            promised = sound.frames
-            source = SourceInfo(
-                file=file,
-                container=f"{sound.format}/{sound.subtype}",
-                sample_rate_hz=sound.samplerate,
-                num_channels=sound.channels,
-                num_samples=len(wave_TC),
-                sha256=hashlib.sha256(data).hexdigest(),
-            )
-    except soundfile.SoundFileError as err:
+def _check_samples(wave_T: Wave | Pcm, source: SourceInfo) -> None:
+    if wave_T.dtype == np.int16:
+        return
+    peak = max(float(wave_T.max()), -float(wave_T.min()))  # NaN if any sample is
+    if not peak <= _MAX_PEAK:
         raise AudioError(
-            RejectionReason.UNREADABLE, f"{file}: libsndfile says: {_one_line(err)}"
-        ) from err
-    if len(wave_TC) < promised < _READ_BLOCK_SAMPLES << 20:
-        raise AudioError(
-            RejectionReason.TRUNCATED,
-            f"{file} promises {promised} samples and holds {len(wave_TC)}",
-        )
-    _check_is_whole(data, file=file)
-    if not len(wave_TC):
-        raise AudioError(RejectionReason.EMPTY, f"{file} has no samples")
-    return wave_TC, source
-
-
-def _read_bounded(sound: soundfile.SoundFile, *, file: str, max_seconds: float) -> Wave:
-    """Read in blocks, because the length that a header states can be wrong or unknown."""
-    max_samples = int(max_seconds * sound.samplerate)
-    blocks: list[Wave] = []
-    num_read = 0
-    while num_read <= max_samples:
-        block_TC = sound.read(_READ_BLOCK_SAMPLES, dtype="float32", always_2d=True)
-        blocks.append(block_TC)
-        num_read += len(block_TC)
-        if len(block_TC) < _READ_BLOCK_SAMPLES and num_read <= max_samples:
-            return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    raise AudioError(RejectionReason.TOO_LONG, f"{file} lasts over {max_seconds:g} s")
-
-
-def _check_is_whole(data: bytes, *, file: str) -> None:
-    """Refuse a cut file of a container that libsndfile shortens without a word."""
-    promised = _promised_end(data)
-    if promised is not None and promised > len(data):
-        raise AudioError(
-            RejectionReason.TRUNCATED,
-            f"{file}: its header promises {promised} bytes, it has {len(data)}",
+            RejectionReason.NOT_FINITE,
+            f"{source.file} holds samples that are NaN, infinite or over {_MAX_PEAK:g} times "
+            f"full scale: the largest is {peak:g}",
         )
 
 
-def _promised_end(data: bytes) -> int | None:
-    """Return how long the file must be at least, as its header tells; None if it doesn't."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        return _end_of_wav_data(data)
-    if data[:4] == b"RF64" and data[12:16] == b"ds64" and len(data) >= 28:
-        return 8 + int.from_bytes(data[20:28], "little")
-    if data[:16] == _W64_RIFF_ID:
-        return int.from_bytes(data[16:24], "little")
-    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
-        num_bytes = int.from_bytes(data[4:8], "big")
-        return None if num_bytes in _UNKNOWN_SIZES else 8 + num_bytes
-    if data[:4] == b".snd":
-        start, num_bytes = int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")
-        return None if num_bytes in _UNKNOWN_SIZES else start + num_bytes
-    return None
-
-
-def _end_of_wav_data(data: bytes) -> int | None:
-    position = 12
-    while position + 8 <= len(data):
-        name, num_bytes = struct.unpack_from("<4sI", data, position)
-        position += 8
-        if name == b"data":
-            return None if num_bytes in _UNKNOWN_SIZES else position + num_bytes
-        position += num_bytes + num_bytes % 2
-    return None
-
-
-class _Bytes(io.BytesIO):
-    """Bytes for libsndfile, which seeks before the start of damaged files.
-
-    soundfile can't pass an exception on from there; Python would print it as ignored.
-    """
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        if whence == io.SEEK_SET:
-            offset = max(offset, 0)
-        return super().seek(offset, whence)
-
-
-def _one_line(err: Exception) -> str:
-    return " ".join(str(err).split())
+def _sound(wave_T: Wave | Pcm, rule: SilenceRule | None, source: SourceInfo) -> range:
+    if rule is None:
+        return range(len(wave_T))
+    sound = find_sound(to_float(wave_T), rule=rule, sample_rate_hz=source.sample_rate_hz)
+    if sound is None:
+        raise AudioError(
+            RejectionReason.SILENT,
+            f"{source.file} is below {rule.threshold_dbfs:g} dBFS from beginning to end",
+        )
+    return sound

@@ -8,15 +8,21 @@ import sys
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import soundfile
 
-from shardwriter.errors import ShardFormatError, StorageError
+from shardwriter import decode as decoder
+from shardwriter.audio_format import Codec
+from shardwriter.errors import AudioError, ShardFormatError, StorageError
 from shardwriter.flac_frames import find_frame_offsets
 from shardwriter.foreign_check import foreign_problems
 from shardwriter.index import PCM_HASH_BYTES, IndexRow, crc32c, index_rows, merge_idx, read_idx
 from shardwriter.manifest import Manifest
+from shardwriter.mixdown import DecodeRules
 from shardwriter.object_stream import ObjectStream
 from shardwriter.publish import load_idx
+from shardwriter.quantise import to_pcm16
 from shardwriter.schema import (
     JSON_SUFFIX,
     SampleRecord,
@@ -172,7 +178,8 @@ def _pairs(members: Iterator[Member]) -> Iterator[tuple[Member, Member | None]]:
 def _sample_problems(
     settings: Settings, row: IndexRow, audio: Member, label: Member, *, where: str, decode: bool
 ) -> Iterator[str]:
-    names = (f"{row.key}.{settings.audio.suffix}", f"{row.key}.{JSON_SUFFIX}")
+    record = SampleRecord.from_json_bytes(label.data, where=f"{where}/{label.name}")
+    names = (f"{row.key}.{record.audio_suffix}", f"{row.key}.{JSON_SUFFIX}")
     if (audio.name, label.name) != names:
         yield f"expected members {names}, got {(audio.name, label.name)}"
         return
@@ -184,10 +191,9 @@ def _sample_problems(
     held = (label.offset, len(label.data), crc32c(label.data))
     if indexed != held:
         yield f"{label.name}: the .idx says (offset, bytes, crc32c) {indexed}, the tar has {held}"
-    record = SampleRecord.from_json_bytes(label.data, where=f"{where}/{label.name}")
     yield from _label_problems(settings, row, record)
     if decode:
-        yield from _audio_problems(row, record, audio)
+        yield from _audio_problems(settings, row, record, audio)
 
 
 def _label_problems(settings: Settings, row: IndexRow, record: SampleRecord) -> Iterator[str]:
@@ -195,6 +201,9 @@ def _label_problems(settings: Settings, row: IndexRow, record: SampleRecord) -> 
         settings.labels[label_id] if 0 <= label_id < len(settings.labels) else None
         for label_id in record.label_ids
     )
+    codec = settings.audio.codec
+    if codec != Codec.SOURCE and record.audio_suffix != codec:
+        yield f"{row.key}: the audio member is .{record.audio_suffix}, the dataset's codec {codec}"
     if named != record.labels:
         yield f"{row.key}: label ids {record.label_ids} name {named}, not {record.labels}"
     fields = ("key", "num_samples", "sample_rate_hz", "label_ids", "fold", "group")
@@ -209,23 +218,52 @@ def _label_problems(settings: Settings, row: IndexRow, record: SampleRecord) -> 
         yield f"{row.key}: the .idx says pcm_hash {held}, its JSON says {record.pcm_sha256}"
 
 
-def _audio_problems(row: IndexRow, record: SampleRecord, audio: Member) -> Iterator[str]:
+def _audio_problems(
+    settings: Settings, row: IndexRow, record: SampleRecord, audio: Member
+) -> Iterator[str]:
     try:
-        pcm_T, sample_rate_hz = soundfile.read(io.BytesIO(audio.data), dtype="int16")
-    except soundfile.SoundFileError as err:
+        decoded = _decode_member(settings, record, audio)
+    except (AudioError, soundfile.SoundFileError) as err:
         yield f"{audio.name}: does not decode: {err}"
         return
-    if (sample_rate_hz, pcm_T.shape) != (record.sample_rate_hz, (record.num_samples,)):
-        yield (
-            f"{audio.name}: expected {record.num_samples} mono samples at "
-            f"{record.sample_rate_hz} Hz, got {pcm_T.shape} at {sample_rate_hz} Hz"
-        )
-    elif hashlib.sha256(pcm_T.astype("<i2")).hexdigest() != record.pcm_sha256:
+    pcm_TC, sample_rate_hz = decoded
+    expected = (record.num_samples, 1, record.sample_rate_hz)
+    got = (*pcm_TC.shape, sample_rate_hz)
+    if got != expected:
+        yield f"{audio.name}: expected (samples, channels, Hz) {expected}, got {got}"
+    elif settings.audio.is_lossless and _sha256(pcm_TC) != record.pcm_sha256:
         yield f"{audio.name}: the decoded samples' SHA-256 is not the one in the label"
-    if audio.name.endswith(".flac"):
-        found = find_frame_offsets(audio.data, where=audio.name)
-        if row.frame_offsets != found:
-            yield (
-                f"{audio.name}: the .idx has {len(row.frame_offsets)} frame offsets that differ "
-                f"from those of its {len(found)} FLAC frames"
-            )
+    yield from _frame_offset_problems(settings, row, audio)
+
+
+def _decode_member(
+    settings: Settings, record: SampleRecord, audio: Member
+) -> tuple[npt.NDArray[np.int16], int]:
+    """Decode as a reader of the format would; source bytes, which can be anything, as ingest did.
+
+    Returns the samples, axes T and C, and their rate.
+    """
+    if settings.audio.codec != Codec.SOURCE:
+        with soundfile.SoundFile(io.BytesIO(audio.data)) as sound:
+            # libsndfile gives Opus at the rate that went into it.
+            return sound.read(dtype="int16", always_2d=True), sound.samplerate
+    rules = DecodeRules(max_seconds=record.duration_seconds + 1.0)
+    source = decoder.decode(audio.data, file=audio.name, rules=rules)
+    return to_pcm16(source.wave_T)[0][:, None], source.source.sample_rate_hz
+
+
+def _sha256(pcm_TC: npt.NDArray[np.int16]) -> str:
+    return hashlib.sha256(pcm_TC.astype("<i2", copy=False).tobytes()).hexdigest()
+
+
+def _frame_offset_problems(settings: Settings, row: IndexRow, audio: Member) -> Iterator[str]:
+    if settings.audio.codec != Codec.FLAC:
+        if row.frame_offsets:
+            yield f"{audio.name}: the .idx has frame offsets, which only FLAC has"
+        return
+    found = find_frame_offsets(audio.data, where=audio.name)
+    if row.frame_offsets != found:
+        yield (
+            f"{audio.name}: the .idx has {len(row.frame_offsets)} frame offsets that differ "
+            f"from those of its {len(found)} FLAC frames"
+        )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pyflac
 from pyflac.encoder import EncoderInitException, EncoderProcessException
 
-from shardwriter.audio import Pcm
 from shardwriter.errors import MelstreamError
+from shardwriter.mixdown import Pcm
 
 COMPRESSION_LEVEL = 5
 

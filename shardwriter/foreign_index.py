@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from shardwriter.audio_format import FOREIGN_CODEC, AudioFormat
 from shardwriter.errors import ConfigError, StorageError
 from shardwriter.foreign import ForeignShard
 from shardwriter.foreign_labels import (
@@ -13,14 +14,12 @@ from shardwriter.foreign_labels import (
     label_ids,
 )
 from shardwriter.index import IndexRow, idx_to_bytes, index_rows, read_idx, total_seconds
+from shardwriter.json_form import Json
 from shardwriter.manifest import Manifest, build_manifest
 from shardwriter.publish import put_indexes
 from shardwriter.schema import (
-    FOREIGN_CODEC,
     MANIFEST_NAME,
-    AudioFormat,
     ForeignFormat,
-    Json,
     Rejection,
     RejectionReason,
     Settings,

@@ -6,21 +6,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from shardwriter.audio_format import AudioFormat
 from shardwriter.errors import ConfigError, ShardFormatError
-from shardwriter.schema import (
+from shardwriter.json_form import (
     FORMAT_VERSION,
-    MANIFEST_NAME,
-    AudioFormat,
-    ForeignFormat,
     Json,
-    Settings,
-    ShardEntry,
     canonical_json,
     check_version,
     from_row,
     parse_json,
-    part_name,
 )
+from shardwriter.schema import MANIFEST_NAME, ForeignFormat, Settings, ShardEntry, part_name
 from shardwriter.storage import Store
 
 
@@ -72,6 +68,7 @@ class Manifest:
             "digest": self.digest,
             "audio": asdict(settings.audio),
             "labels": settings.labels,
+            "processing": settings.processing,
             "splits": {name: asdict(totals) for name, totals in self.splits.items()},
             "shards": [asdict(shard) for shard in self.shards],
             "provenance": self.provenance,
@@ -97,6 +94,7 @@ class Manifest:
                     audio=AudioFormat(**row["audio"]),
                     labels=tuple(row["labels"]),
                     foreign=ForeignFormat.from_json(row["foreign"]) if "foreign" in row else None,
+                    processing=row["processing"],
                 ),
                 splits={
                     name: from_row(SplitTotals, totals) for name, totals in row["splits"].items()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shardwriter.schema import canonical_json
+from shardwriter.json_form import canonical_json
 
 GroupRule = Literal["ignore", "report", "refuse"]
 """What to do with a group (a speaker, a recording) that appears in two splits."""

@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shardwriter.audio_format import AudioFormat, Codec
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.flac_frames import find_frame_offsets, read_stream_info
 from shardwriter.foreign import scan_foreign_shard
 from shardwriter.foreign_index import number_labels
 from shardwriter.index import IndexRow, crc32c, pcm_hash
 from shardwriter.object_stream import ObjectStream
-from shardwriter.schema import JSON_SUFFIX, AudioFormat, SampleRecord, Settings
+from shardwriter.schema import JSON_SUFFIX, SampleRecord, Settings
 from shardwriter.storage import Store
 from shardwriter.tarshard import Member, stream_members
 
@@ -131,26 +132,29 @@ class DatasetTraits:
 
     def settings(self) -> tuple[Settings, list[str]]:
         """Return the settings, and what of them could not be recovered."""
-        if not len(self._names) == len(self._suffixes) == len(self._rates) == 1:
-            raise ConfigError(
-                f"the tars are not of one dataset: names {sorted(self._names)}, audio "
-                f"{sorted(self._suffixes)} at {sorted(self._rates)} Hz"
-            )
+        is_encoded = len(self._suffixes) == len(self._rates) == 1
+        is_encoded = is_encoded and self._suffixes <= {Codec.FLAC, Codec.WAV, Codec.OPUS}
+        if len(self._names) != 1:
+            raise ConfigError(f"the tars are not of one dataset: names {sorted(self._names)}")
         num_labels = max(self._labels, default=-1) + 1
         lost = [number for number in range(num_labels) if number not in self._labels]
         labels = tuple(
             self._labels.get(number, _LOST_LABEL.format(number)) for number in range(num_labels)
         )
-        audio = AudioFormat(
-            codec=next(iter(self._suffixes)),
-            sample_rate_hz=next(iter(self._rates)),
-            **({"frame_num_samples": self._frame_num_samples} if self._frame_num_samples else {}),
-        )
+        audio = self._encoded_format() if is_encoded else AudioFormat.of_source()
         settings = Settings(name=next(iter(self._names)), audio=audio, labels=labels)
         return settings, [
             f"the name of label {number} is in no clip, it is {_LOST_LABEL.format(number)!r} now"
             for number in lost
         ]
+
+    def _encoded_format(self) -> AudioFormat:
+        frames = {"frame_num_samples": self._frame_num_samples} if self._frame_num_samples else {}
+        return AudioFormat(
+            codec=Codec(next(iter(self._suffixes))),
+            sample_rate_hz=next(iter(self._rates)),
+            **frames,
+        )
 
 
 def _read_label(audio: Member, label: Member | None, *, where: str) -> SampleRecord:

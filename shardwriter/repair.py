@@ -6,20 +6,11 @@ from dataclasses import dataclass, replace
 
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.index import idx_table, idx_to_bytes, read_idx, total_seconds
+from shardwriter.json_form import Json, check_version, parse_json
 from shardwriter.manifest import Manifest, build_manifest, load_manifest
 from shardwriter.publish import put_indexes
 from shardwriter.rebuild import TAR_NAME, DatasetTraits, RebuiltShard
-from shardwriter.schema import (
-    MANIFEST_NAME,
-    Json,
-    Settings,
-    ShardEntry,
-    check_version,
-    idx_name,
-    index_name,
-    parse_json,
-    part_name,
-)
+from shardwriter.schema import MANIFEST_NAME, Settings, ShardEntry, idx_name, index_name, part_name
 from shardwriter.storage import Store
 
 _PROVENANCE: Json = {

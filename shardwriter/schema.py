@@ -15,27 +15,28 @@ or written. Only the standard library is imported.
 """
 
 import hashlib
-import json
-import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
+from shardwriter.audio_format import AudioFormat
 from shardwriter.errors import ShardFormatError
+from shardwriter.json_form import (
+    FORMAT_VERSION,
+    Json,
+    canonical_json,
+    check_version,
+    count,
+    from_row,
+    parse_json,
+    typed,
+)
 
-FORMAT_VERSION = 1
 MANIFEST_NAME = "dataset.json"
 JSON_SUFFIX = "json"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _NO_SPLITS = frozenset({"availability", "index", "parts"})
-FOREIGN_CODEC = "foreign"
-"""`AudioFormat.codec` of shards that others made: as found, perhaps mixed. The format's numbers are
-then 0; the index has each clip's rate, the manifest's provenance what there is in all."""
-
-Json = Mapping[str, Any]
-_Row = TypeVar("_Row")
 
 
 def tar_name(split: str, name: str, number: int) -> str:
@@ -73,10 +74,13 @@ class RejectionReason(StrEnum):
     ABSENT = "absent"  # listed by the catalogue, not there in the source
     EMPTY = "empty"  # no bytes, or no samples
     UNREADABLE = "unreadable"  # no decoder takes the bytes
+    CORRUPT = "corrupt"  # decodes part of the way, or to other samples than the file says
+    UNSUPPORTED = "unsupported"  # a rate, a number of channels or a change of them not read
     TRUNCATED = "truncated"  # the container promises more than it holds
     TOO_LONG = "too_long"  # over the bound on decoded duration
     WRONG_DURATION = "wrong_duration"  # not as long as the catalogue says
-    NOT_FINITE = "not_finite"  # NaN or infinite samples
+    NOT_FINITE = "not_finite"  # NaN, infinite or absurdly large samples
+    SILENT = "silent"  # nothing over the threshold of trimming
     BAD_METADATA = "bad_metadata"  # the catalogue's row contradicts itself
     DUPLICATE = "duplicate"  # the catalogue lists the same clip twice
     NO_AUDIO = "no_audio"  # a foreign sample without an audio member
@@ -100,48 +104,33 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AudioFormat:
-    """How the audio members of a dataset are encoded."""
-
-    codec: str = "flac"
-    sample_rate_hz: int = 32_000
-    num_channels: int = 1
-    bits_per_sample: int = 16
-    frame_num_samples: int = 1152
-    """Samples in a FLAC frame: small frames make crops cheap, and 1152 came out 1.6 % smaller than
-    4096 on real clips."""
-
-    def __post_init__(self) -> None:
-        """Refuse what the writer can't make."""
-        if self.codec == FOREIGN_CODEC:
-            return
-        if self.codec != "flac":
-            raise ValueError(f"codec must be 'flac', got {self.codec!r}")
-        if not 1_000 <= self.sample_rate_hz <= 655_350:
-            raise ValueError(f"sample_rate_hz must be in 1000..655350, got {self.sample_rate_hz}")
-        if self.num_channels != 1 or self.bits_per_sample != 16:
-            raise ValueError(f"audio must be mono and 16 bit, got {self}")
-        if not 16 <= self.frame_num_samples <= 4608:
-            raise ValueError(f"frame_num_samples must be in 16..4608, got {self.frame_num_samples}")
-
-    @property
-    def suffix(self) -> str:
-        """The audio member's file name extension, without the dot."""
-        return self.codec
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceInfo:
     """What a clip was made from."""
 
     file: str
     container: str
-    """Container and codec as libsndfile names them, e.g. `WAV/PCM_16`."""
+    """Container, and codec as the decoder names it, e.g. `wav/PCM_16` or `mp4/aac`."""
     sample_rate_hz: int
     num_channels: int
     num_samples: int
+    """Samples taken from it, at its rate, from `start_sample` on."""
     sha256: str
     """Hash of the encoded source bytes."""
+    start_sample: int = 0
+    decoder: str = ""
+    num_priming_samples: int | None = 0
+    """Encoder delay that the decoder left out in front; None where the file doesn't tell it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanInfo:
+    """What cleaning did to a clip, beyond what all clips of a dataset have in common."""
+
+    gain_db: float = 0.0
+    num_trimmed_start: int = 0
+    """Silent samples left out in front, at the source's rate."""
+    num_trimmed_stop: int = 0
+    """... and at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +150,12 @@ class SampleRecord:
     num_clipped: int
     """Samples that were limited to full scale when written as 16 bit."""
     pcm_sha256: str
-    """Hash of the decoded samples as little-endian int16: the identity of the audio."""
+    """Hash of the samples as little-endian int16, before encoding: the identity of the audio.
+    FLAC and WAV decode to it. For `source` it is that of the clip mixed down to mono."""
+    audio_suffix: str = "flac"
+    """Extension of the audio member."""
     source: SourceInfo | None = None
+    clean: CleanInfo | None = None
     fold: int | None = None
     group: str | None = None
     """What must not straddle splits: a speaker, a recording, an uploader."""
@@ -197,19 +190,21 @@ class SampleRecord:
         check_version(row, where=where)
         try:
             return cls(
-                key=_typed(row["key"], str),
-                id=_typed(row["id"], str),
-                split=_typed(row["split"], str),
-                labels=tuple(_typed(label, str) for label in _typed(row["labels"], list)),
-                label_ids=tuple(_count(number) for number in _typed(row["label_ids"], list)),
-                sample_rate_hz=_count(row["sample_rate_hz"]),
-                num_samples=_count(row["num_samples"]),
-                num_clipped=_count(row["num_clipped"]),
-                pcm_sha256=_typed(row["pcm_sha256"], str),
+                key=typed(row["key"], str),
+                id=typed(row["id"], str),
+                split=typed(row["split"], str),
+                labels=tuple(typed(label, str) for label in typed(row["labels"], list)),
+                label_ids=tuple(count(number) for number in typed(row["label_ids"], list)),
+                sample_rate_hz=count(row["sample_rate_hz"]),
+                num_samples=count(row["num_samples"]),
+                num_clipped=count(row["num_clipped"]),
+                pcm_sha256=typed(row["pcm_sha256"], str),
+                audio_suffix=typed(row["audio_suffix"], str),
                 source=None if row["source"] is None else from_row(SourceInfo, row["source"]),
-                fold=None if row["fold"] is None else _typed(row["fold"], int),
-                group=None if row["group"] is None else _typed(row["group"], str),
-                metadata=_typed(row["metadata"], dict),
+                clean=None if row["clean"] is None else from_row(CleanInfo, row["clean"]),
+                fold=None if row["fold"] is None else typed(row["fold"], int),
+                group=None if row["group"] is None else typed(row["group"], str),
+                metadata=typed(row["metadata"], dict),
             )
         except (KeyError, TypeError) as err:
             raise ShardFormatError(f"{where}: the JSON label lacks or mistypes {err}") from err
@@ -267,8 +262,8 @@ class ForeignFormat:
     def from_json(cls, row: Json) -> "ForeignFormat":
         """Read it from a manifest; a `KeyError` or `TypeError` if it is none."""
         return cls(
-            audio_suffixes=tuple(_typed(suffix, str) for suffix in row["audio_suffixes"]),
-            label_field=_typed(row["label_field"], str),
+            audio_suffixes=tuple(typed(suffix, str) for suffix in row["audio_suffixes"]),
+            label_field=typed(row["label_field"], str),
         )
 
 
@@ -283,6 +278,8 @@ class Settings:
     """The vocabulary: a label's id is its position."""
     foreign: ForeignFormat | None = None
     """Set for shards that others made; they hold no JSON member of ours."""
+    processing: Json = field(default_factory=dict)
+    """What was done to every clip (`CleanOptions.to_json()`): shards of one dataset agree in it."""
 
     def __post_init__(self) -> None:
         """Refuse a name that makes no file name, and labels that stand for two ids."""
@@ -300,68 +297,3 @@ class Settings:
         if self.foreign is None:
             del row["foreign"]  # as it was before there were foreign datasets
         return hashlib.sha256(canonical_json(row)).hexdigest()
-
-
-def canonical_json(value: Any) -> bytes:
-    """Return the one JSON form of a value: sorted keys, no spaces, UTF-8, no NaN."""
-    text = json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
-    return text.encode()
-
-
-def parse_json(data: bytes, *, where: str) -> dict[str, Any]:
-    """Parse a JSON object from a file of ours; anything else is a `ShardFormatError`."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as err:
-        raise ShardFormatError(f"{where}: not JSON: {err}") from err
-    if not isinstance(value, dict):
-        raise ShardFormatError(f"{where}: expected a JSON object, got {type(value).__name__}")
-    return value
-
-
-def check_version(row: Json, *, where: str) -> None:
-    """Refuse a file of another format version."""
-    version = row.get("version")
-    if type(version) is not int or version != FORMAT_VERSION:
-        raise ShardFormatError(
-            f"{where}: format version {version!r}, this melstream reads "
-            f"{FORMAT_VERSION}; read it with the version that wrote it, or ingest it again"
-        )
-
-
-def from_row(kind: type[_Row], row: Json) -> _Row:
-    """Return a flat dataclass of text and numbers, none of them negative, from a JSON object.
-
-    Raises:
-        KeyError: a field is missing.
-        TypeError: not an object, or a field is mistyped or unknown.
-    """
-    checks: dict[Any, Callable[[Any], Any]] = {str: _text, int: _count, float: _amount}
-    _typed(row, dict)
-    for wanted in fields(kind):  # type: ignore[arg-type]  # mypy has no public name for dataclasses
-        checks[wanted.type](row[wanted.name])
-    return kind(**row)
-
-
-def _text(value: Any) -> str:
-    return str(_typed(value, str))
-
-
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError(f"{value!r} (expected an integer, 0 or more)")
-    return value
-
-
-def _amount(value: Any) -> float:
-    if not isinstance(value, float) or not math.isfinite(value) or value < 0:
-        raise TypeError(f"{value!r} (expected a finite number, 0 or more)")
-    return value
-
-
-def _typed(value: Any, kind: type) -> Any:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TypeError(f"{value!r} (expected {kind.__name__})")
-    return value

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import io
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +34,10 @@ class Member:
 class TarShard:
     """A shard that is being written to a local file, and the index rows of its samples."""
 
-    def __init__(self, path: Path, *, audio_suffix: str) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[IndexRow] = []
-        self.num_audio_samples = 0
-        self._suffix = audio_suffix
+        self._num_samples_by_rate: Counter[int] = Counter()
         self._file = _HashingFile(path)
         self._tar = tarfile.open(  # noqa: SIM115  # closed in close() and discard()
             fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT
@@ -48,6 +48,11 @@ class TarShard:
         """Bytes so far, without the end of the archive."""
         return self._tar.offset
 
+    @property
+    def duration_seconds(self) -> float:
+        """Length of the clips so far."""
+        return sum(num / rate for rate, num in sorted(self._num_samples_by_rate.items()))
+
     def add(self, sample: EncodedSample) -> None:
         """Append a sample's two members.
 
@@ -56,9 +61,9 @@ class TarShard:
         """
         record = sample.record
         label = record.to_json_bytes()
-        audio_offset = self._append(f"{record.key}.{self._suffix}", sample.audio)
+        audio_offset = self._append(f"{record.key}.{record.audio_suffix}", sample.audio)
         json_offset = self._append(f"{record.key}.{JSON_SUFFIX}", label)
-        self.num_audio_samples += record.num_samples
+        self._num_samples_by_rate[record.sample_rate_hz] += record.num_samples
         self.rows.append(
             IndexRow(
                 key=record.key,

@@ -14,6 +14,7 @@ import pyarrow as pa
 from shardwriter.encode import CleanClip, encode_clip
 from shardwriter.errors import ConfigError, GroupStraddlesError, ShardFormatError, StorageError
 from shardwriter.index import idx_to_bytes
+from shardwriter.json_form import canonical_json
 from shardwriter.manifest import Manifest, build_manifest, load_manifest, load_parts
 from shardwriter.overlaps import (
     DUPLICATES_NAME,
@@ -31,7 +32,6 @@ from shardwriter.schema import (
     SampleRecord,
     Settings,
     ShardEntry,
-    canonical_json,
     check_split,
     idx_name,
     part_name,
@@ -205,8 +205,7 @@ class ShardWriter:
             ) from self._failure
 
     def _new_shard(self) -> TarShard:
-        path = _new_folder(self._scratch) / "shard.tar"
-        return TarShard(path, audio_suffix=self.settings.audio.suffix)
+        return TarShard(_new_folder(self._scratch) / "shard.tar")
 
     def _publish(self, split: str) -> None:
         """Publish a shard: the tar, then its index, then the part that says it is done."""
@@ -220,7 +219,7 @@ class ShardWriter:
             split=split,
             num_samples=len(shard.rows),
             num_bytes=shard.path.stat().st_size,
-            duration_seconds=shard.num_audio_samples / self.settings.audio.sample_rate_hz,
+            duration_seconds=shard.duration_seconds,
             sha256=sha256,
             idx_sha256=hashlib.sha256(idx).hexdigest(),
             settings_digest=self.settings.digest,
@@ -289,7 +288,8 @@ class ShardWriter:
             if entry.settings_digest != self.settings.digest:
                 raise ConfigError(
                     f"{self._store.url}/{entry.tar} was written with other settings (name, audio "
-                    "format or labels); use the same settings to go on, or choose another target"
+                    "format, processing or labels); use the same settings to go on, or choose "
+                    "another target"
                 )
 
 

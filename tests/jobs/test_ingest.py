@@ -78,7 +78,7 @@ def test_label_holds_what_the_catalogue_and_the_source_say(
         "take": "A",
     }
     assert label["source"]["file"] == "audio/1-17150-A-12.ogg"
-    assert label["source"]["container"] == "OGG/OPUS"
+    assert label["source"]["container"] == "ogg/opus"
 
 
 def test_manifest_says_where_the_audio_is_from_and_what_made_it(

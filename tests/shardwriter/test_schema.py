@@ -17,16 +17,8 @@ from shardwriter import (
     encode_clip,
 )
 from shardwriter.errors import ShardFormatError
-from shardwriter.schema import (
-    canonical_json,
-    check_split,
-    check_version,
-    idx_name,
-    index_name,
-    parse_json,
-    part_name,
-    tar_name,
-)
+from shardwriter.json_form import canonical_json, check_version, parse_json
+from shardwriter.schema import check_split, idx_name, index_name, part_name, tar_name
 from tests.shardwriter.builders import SETTINGS, make_clip
 from tests.shardwriter.properties import bounded
 
@@ -289,7 +281,7 @@ def test_audio_format_that_the_writer_cannot_make_is_refused(change: dict[str, A
 
 def test_default_audio_is_flac_at_32_khz() -> None:
     audio = AudioFormat()
-    assert (audio.suffix, audio.sample_rate_hz, audio.frame_num_samples) == ("flac", 32_000, 1152)
+    assert (audio.codec, audio.sample_rate_hz, audio.frame_num_samples) == ("flac", 32_000, 1152)
 
 
 @pytest.mark.parametrize("name", ["", ".", "../x", "a/b", ".tmp-a", "a b", "ä", "-a"])

@@ -27,7 +27,7 @@ def make_samples(count: int = 3) -> list[EncodedSample]:
 
 
 def write_shard(path: Path, samples: Sequence[EncodedSample]) -> tuple[str, list[IndexRow]]:
-    shard = TarShard(path, audio_suffix="flac")
+    shard = TarShard(path)
     for sample in samples:
         shard.add(sample)
     return shard.close(), shard.rows
@@ -164,7 +164,7 @@ def test_longest_key_stays_in_the_ustar_name(tmp_path: Path) -> None:
 
 
 def test_num_bytes_grows_with_what_is_written(tmp_path: Path) -> None:
-    shard = TarShard(tmp_path / "a.tar", audio_suffix="flac")
+    shard = TarShard(tmp_path / "a.tar")
     sizes = [shard.num_bytes]
     for sample in make_samples():
         shard.add(sample)
@@ -176,7 +176,7 @@ def test_num_bytes_grows_with_what_is_written(tmp_path: Path) -> None:
 
 
 def test_discarded_shard_leaves_no_file(tmp_path: Path) -> None:
-    shard = TarShard(tmp_path / "a.tar", audio_suffix="flac")
+    shard = TarShard(tmp_path / "a.tar")
     shard.add(make_samples(1)[0])
     shard.discard()
     assert list(tmp_path.iterdir()) == []
@@ -184,7 +184,7 @@ def test_discarded_shard_leaves_no_file(tmp_path: Path) -> None:
 
 def test_record_without_a_json_form_adds_nothing(tmp_path: Path) -> None:
     good, bad = make_samples(2)
-    shard = TarShard(tmp_path / "a.tar", audio_suffix="flac")
+    shard = TarShard(tmp_path / "a.tar")
     with pytest.raises(ValueError, match="JSON"):
         shard.add(replace(bad, record=replace(bad.record, metadata={"x": float("nan")})))
     shard.add(good)

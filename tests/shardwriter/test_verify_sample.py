@@ -40,9 +40,9 @@ def test_sample_is_seeded_uniform_and_bounded(dataset: Path) -> None:
 
 def test_only_the_sample_is_decoded(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    read = check.soundfile.read
+    decode = check._decode_member
     monkeypatch.setattr(
-        check.soundfile, "read", lambda *args, **kw: (decoded.append(1), read(*args, **kw))[1]
+        check, "_decode_member", lambda *args: (decoded.append(1), decode(*args))[1]
     )
     assert verify(str(dataset), num_sampled=4) == 0
     assert len(decoded) == 4

@@ -1,0 +1,191 @@
+"""Decoding with FFmpeg's libraries, through PyAV."""
+
+import io
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+
+from shardwriter.decoded import Decoded
+from shardwriter.errors import AudioError
+from shardwriter.mixdown import DecodeRules, Mixdown
+from shardwriter.schema import RejectionReason
+from shardwriter.sniff import Container
+
+DECODER = "FFmpeg libavcodec {}.{}.{}".format(*av.library_versions["libavcodec"])
+
+_OPTIONS = {"probesize": "32768"}  # FFmpeg's default probing costs 10 ms a WAV and more
+_MIN_FRAME_SAMPLES = 960
+"""Of 20 ms at 48 kHz, for Opus: FFmpeg states no frame size for it."""
+_FORMATS: dict[str, tuple[str, float]] = {
+    # FFmpeg's sample format without the p of "planar": numpy type, value of full scale
+    "u8": ("u1", 32768.0),
+    "s16": ("i2", 32768.0),
+    "s32": ("i4", float(1 << 31)),
+    "flt": ("f4", 1.0),
+    "dbl": ("f8", 1.0),
+}
+
+
+def decode_with_ffmpeg(
+    data: bytes, container: Container, *, file: str, rules: DecodeRules
+) -> Decoded:
+    """Decode the first audio stream of a file.
+
+    Raises:
+        AudioError: FFmpeg refuses the file, at its beginning (`UNREADABLE`) or further on
+            (`CORRUPT`), or it is not whole or not in bounds.
+    """
+    if container.demuxer is None:
+        raise AudioError(RejectionReason.UNREADABLE, f"{file}: FFmpeg does not read it")
+    try:
+        with av.open(
+            io.BytesIO(data),
+            "r",
+            format=container.demuxer,
+            options=_OPTIONS,
+            metadata_errors="ignore",  # a mangled tag is no reason to lose a clip
+        ) as opened:
+            if not opened.streams.audio or opened.streams.audio[0].codec_context is None:
+                raise AudioError(
+                    RejectionReason.UNREADABLE, f"{file} has no audio stream that FFmpeg decodes"
+                )
+            return _StreamReader(opened, file=file, rules=rules).read()
+    except av.error.FFmpegError as err:
+        raise AudioError(
+            RejectionReason.UNREADABLE, f"{file}: FFmpeg says: {err.strerror}"
+        ) from err
+
+
+class _StreamReader:
+    """Reads one stream to its end, or to the end of the cut."""
+
+    def __init__(
+        self, opened: av.container.InputContainer, *, file: str, rules: DecodeRules
+    ) -> None:
+        self._opened = opened
+        self._file = file
+        self._rules = rules
+        self._stream = opened.streams.audio[0]
+        self._stream.codec_context.thread_count = 1  # clips are many and short
+        self._mixdown: Mixdown | None = None
+        self._shape: tuple[int, int, str] | None = None
+        self._sample_type = ""
+        self._full_scale = 1.0
+        self._is_planar = False
+        self._num_priming_samples = 0
+        self._num_packets = 0
+        self._end_pts: int | None = None
+
+    def read(self) -> Decoded:
+        try:
+            self._read_packets()
+        except av.error.FFmpegError as err:
+            raise AudioError(
+                RejectionReason.CORRUPT if self._mixdown else RejectionReason.UNREADABLE,
+                f"{self._file}: FFmpeg says after {self._num_packets} packets: {err.strerror}",
+            ) from err
+        mixdown = self._mixdown
+        if mixdown is None or not mixdown.is_full:
+            self._check_whole()
+        if mixdown is None:
+            raise AudioError(RejectionReason.EMPTY, f"{self._file} has no samples")
+        wave_T = mixdown.finish(full_scale=self._full_scale)
+        return Decoded(
+            wave_T=wave_T[: max(self._stop(mixdown) - mixdown.start, 0)],
+            sample_rate_hz=mixdown.sample_rate_hz,
+            num_channels=mixdown.num_channels,
+            start_sample=mixdown.start,
+            codec=self._stream.codec_context.name,
+            decoder=DECODER,
+            num_priming_samples=self._num_priming_samples,
+        )
+
+    def _read_packets(self) -> None:
+        for packet in self._opened.demux(self._stream):
+            if packet.size:
+                self._note(packet)
+            for frame in packet.decode():
+                self._add(frame)
+            if self._mixdown is not None and self._mixdown.is_full:
+                return
+
+    def _note(self, packet: "av.Packet[Any]") -> None:
+        if packet.is_corrupt:
+            raise AudioError(
+                RejectionReason.TRUNCATED,
+                f"{self._file}: packet {self._num_packets} is cut or damaged",
+            )
+        if not self._num_packets and packet.has_sidedata("skip_samples"):
+            skip = bytes(packet.get_sidedata("skip_samples"))
+            self._num_priming_samples = struct.unpack_from("<I", skip)[0]
+        self._num_packets += 1
+        if packet.pts is not None and packet.duration:
+            self._end_pts = packet.pts + packet.duration
+
+    def _add(self, frame: av.AudioFrame) -> None:
+        shape = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
+        if shape != self._shape:
+            self._begin(shape)
+        if self._mixdown is None:
+            raise RuntimeError("the first frame did not begin the mixdown")
+        self._mixdown.add(_channels(frame, self._sample_type, self._is_planar))
+
+    def _begin(self, shape: tuple[int, int, str]) -> None:
+        """Take the shape of the first frame; another one later on is not read."""
+        sample_rate_hz, num_channels, name = shape
+        if self._mixdown is not None:
+            raise AudioError(
+                RejectionReason.UNSUPPORTED,
+                f"{self._file} changes from (rate, channels, format) {self._shape} to {shape} "
+                f"at sample {self._mixdown.position}",
+            )
+        if name.removesuffix("p") not in _FORMATS:
+            raise AudioError(RejectionReason.UNSUPPORTED, f"{self._file} decodes to {name}")
+        self._shape = shape
+        self._is_planar = name.endswith("p")
+        self._sample_type, self._full_scale = _FORMATS[name.removesuffix("p")]
+        self._mixdown = Mixdown(
+            self._rules, file=self._file, sample_rate_hz=sample_rate_hz, num_channels=num_channels
+        )
+
+    def _check_whole(self) -> None:
+        """Count packets where the container lists them (MP4), as a cut file lacks the last."""
+        promised = self._stream.frames
+        if self._opened.format.name.startswith("mov") and self._num_packets < promised:
+            raise AudioError(
+                RejectionReason.TRUNCATED,
+                f"{self._file} lists {promised} packets and holds {self._num_packets}",
+            )
+
+    def _stop(self, mixdown: Mixdown) -> int:
+        """Return the sample at which the padding of the last packet begins.
+
+        MP4 tells it by the duration of its last packet; FFmpeg decodes the whole packet.
+        """
+        stream = self._stream
+        if self._end_pts is None or stream.time_base != Fraction(1, mixdown.sample_rate_hz):
+            return mixdown.position
+        surplus = mixdown.position - self._end_pts
+        longest = max(stream.codec_context.frame_size, _MIN_FRAME_SAMPLES)
+        return self._end_pts if 0 < surplus < longest else mixdown.position
+
+
+def _channels(frame: av.AudioFrame, dtype: str, is_planar: bool) -> Sequence[npt.NDArray[Any]]:
+    """Return the samples of each channel, without a copy: the arrays keep the frame alive."""
+    planes: list[npt.NDArray[Any]]
+    if is_planar:
+        num_samples = frame.samples
+        planes = [np.frombuffer(memoryview(plane), dtype, num_samples) for plane in frame.planes]
+    else:
+        num_channels = frame.layout.nb_channels
+        packed = np.frombuffer(memoryview(frame.planes[0]), dtype, frame.samples * num_channels)
+        planes = list(packed.reshape(-1, num_channels).T)
+    if dtype == "u1":
+        return [(plane.astype(np.int16) - 128) << 8 for plane in planes]
+    return planes

@@ -1,0 +1,99 @@
+"""JSON that others may have written: the one form in which we write it, and how it is checked."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from shardwriter.errors import ShardFormatError
+
+FORMAT_VERSION = 1
+
+Json = Mapping[str, Any]
+_Row = TypeVar("_Row")
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one JSON form of a value: sorted keys, no spaces, UTF-8, no NaN."""
+    text = json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+    return text.encode()
+
+
+def parse_json(data: bytes, *, where: str) -> dict[str, Any]:
+    """Parse a JSON object from a file of ours; anything else is a `ShardFormatError`."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as err:
+        raise ShardFormatError(f"{where}: not JSON: {err}") from err
+    if not isinstance(value, dict):
+        raise ShardFormatError(f"{where}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def check_version(row: Json, *, where: str) -> None:
+    """Refuse a file of another format version."""
+    version = row.get("version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise ShardFormatError(
+            f"{where}: format version {version!r}, this melstream reads "
+            f"{FORMAT_VERSION}; read it with the version that wrote it, or ingest it again"
+        )
+
+
+def from_row(kind: type[_Row], row: Json) -> _Row:
+    """Return a flat dataclass of text and numbers from a JSON object.
+
+    Numbers are finite, and but for decibels (fields named `..._db`) not negative.
+
+    Raises:
+        KeyError: a field is missing.
+        TypeError: not an object, or a field is mistyped or unknown.
+    """
+    checks: dict[Any, Callable[[Any], Any]] = {
+        str: _text,
+        int: count,
+        int | None: _count_or_none,
+        float: _amount,
+    }
+    typed(row, dict)
+    for wanted in fields(kind):  # type: ignore[arg-type]  # mypy has no public name for dataclasses
+        check = _finite if wanted.name.endswith("_db") else checks[wanted.type]
+        check(row[wanted.name])
+    return kind(**row)
+
+
+def _text(value: Any) -> str:
+    return str(typed(value, str))
+
+
+def count(value: Any) -> int:
+    """Return a number of things; anything else is a `TypeError`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} (expected an integer, 0 or more)")
+    return value
+
+
+def _count_or_none(value: Any) -> int | None:
+    return None if value is None else count(value)
+
+
+def _finite(value: Any) -> float:
+    if not isinstance(value, float) or not math.isfinite(value):
+        raise TypeError(f"{value!r} (expected a finite number)")
+    return value
+
+
+def _amount(value: Any) -> float:
+    if _finite(value) < 0:
+        raise TypeError(f"{value!r} (expected a number, 0 or more)")
+    return float(value)
+
+
+def typed(value: Any, kind: type) -> Any:
+    """Return a value of that type; anything else is a `TypeError` that shows it."""
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(f"{value!r} (expected {kind.__name__})")
+    return value

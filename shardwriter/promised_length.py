@@ -1,0 +1,46 @@
+"""How long a file must be at least, as its header tells: libraries shorten cut files unasked."""
+
+import struct
+
+_UNKNOWN_SIZES = frozenset({0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF})
+"""What recorders that write to a pipe leave in the size field of the audio chunk."""
+_W64_RIFF_ID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+
+
+def promised_num_bytes(data: bytes) -> int | None:
+    """Return how many bytes a whole file has at least; None if its header doesn't tell.
+
+    WAV, RF64, W64, AIFF and AU tell.
+    """
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return _end_of_wav_data(data)
+    if data[:4] == b"RF64" and data[12:16] == b"ds64" and len(data) >= 28:
+        return 8 + int.from_bytes(data[20:28], "little")
+    if data[:16] == _W64_RIFF_ID:
+        return int.from_bytes(data[16:24], "little")
+    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
+        num_bytes = int.from_bytes(data[4:8], "big")
+        return None if num_bytes in _UNKNOWN_SIZES else 8 + num_bytes
+    if data[:4] == b".snd":
+        start, num_bytes = int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")
+        return None if num_bytes in _UNKNOWN_SIZES else start + num_bytes
+    return None
+
+
+def _end_of_wav_data(data: bytes) -> int | None:
+    position = 12
+    while position + 8 <= len(data):
+        name, num_bytes = struct.unpack_from("<4sI", data, position)
+        position += 8
+        if name == b"data":
+            return None if num_bytes in _UNKNOWN_SIZES else position + num_bytes
+        position += num_bytes + num_bytes % 2
+    return None
+
+
+def promised_flac_samples(data: bytes, *, start: int = 0) -> int:
+    """Return the samples a channel that STREAMINFO states (RFC 9639, 8.2); 0 if it doesn't tell."""
+    at = start + 8 + 10  # fLaC, block header; rate, channels and depth fill the 28 bits before
+    if data[start : start + 4] != b"fLaC" or len(data) < at + 8:
+        return 0
+    return int.from_bytes(data[at : at + 8], "big") & ((1 << 36) - 1)
