@@ -77,7 +77,8 @@ def inspect_clip(url: str, key: str, *, png: Path | None, s3: S3Options | None =
         pcm_T,
         mel_MF,
         sample_rate_hz=record.sample_rate_hz,
-        hop_seconds=config.hop_samples / config.sample_rate_hz,
+        hop_seconds=config.hop_seconds,
+        mel_centres_hz=config.mel_centres_hz(),
         title=f"{', '.join(record.labels)}   {record.id}",
     )
     path = png or Path(f"{record.key}.png")
