@@ -18,7 +18,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 	@echo 'Settings: PYTHON=python3.12 (which Python makes .venv), ARGS="-k name" (handed to the command).'
 
 # ---- environment -------------------------------------------------------------------------------
@@ -76,9 +76,11 @@ demo: $(RUN_TIME) ## run the whole way on the embedded sample: ingest, inspect, 
 esc10: $(RUN_TIME) ## five-fold cross-validation (SOURCE=folder: the full recordings, not the embedded ones)
 	@$(BIN)/python -m benchmarks.esc10 $(if $(SOURCE),--source "$(SOURCE)") $(ARGS)
 
-.PHONY: bench
-bench: $(TEST) ## measure the loader; writes benchmarks/results
+.PHONY: bench bench-ingest
+bench: $(TEST) ## measure the loader beside two others; writes benchmarks/results
 	@$(BIN)/python -m benchmarks.pipeline $(ARGS)
+bench-ingest: $(TEST) ## measure ingest per core beside the peers that are installed
+	@$(BIN)/python -m benchmarks.ingest $(ARGS)
 
 # ---- development -------------------------------------------------------------------------------
 
