@@ -7,7 +7,9 @@ All three deliver batches of int16 tensors from the same FLAC clips (the embedde
     webdataset  WebDataset + soundfile in a DataLoader, on the same shards
     files       one FLAC file a clip, a Dataset + soundfile in a DataLoader
 
-Rounds are interleaved and each figure is the median; start-up and first batch are left out.
+The workers are spawned: forked beside the threads that melstream has started, they would wait for
+locks that no one holds. Rounds are interleaved and each figure is the median; start-up and first
+batch are left out.
 """
 
 import argparse
@@ -139,7 +141,13 @@ def _webdataset(url: Path, crop_seconds: float) -> Iterator[int]:
         .map(functools.partial(_decode_sample, num_samples=_num_samples(crop_seconds)))
         .batched(BATCH_SIZE, collation_fn=_stack)
     )
-    loader = DataLoader(dataset, batch_size=None, num_workers=NUM_WORKERS, persistent_workers=True)
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=NUM_WORKERS,
+        persistent_workers=True,
+        multiprocessing_context="spawn",
+    )
     while True:
         for batch in loader:
             yield len(batch)
@@ -153,6 +161,7 @@ def _files(folder: Path, crop_seconds: float) -> Iterator[int]:
         drop_last=True,
         num_workers=NUM_WORKERS,
         persistent_workers=True,
+        multiprocessing_context="spawn",
     )
     while True:
         for batch in loader:

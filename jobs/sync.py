@@ -174,6 +174,7 @@ def print_summary(summary: SyncSummary, options: SyncOptions) -> int:
     say(
         f"{options.target}: whole. {summary.num_shards} shards, "
         f"{human_bytes(summary.num_bytes)}: {copied} by {summary.tool} in "
-        f"{summary.seconds:.1f} s, the others were there; every hash agrees"
+        f"{summary.seconds:.1f} s, {summary.num_shards - summary.num_copied} were there; "
+        "every hash agrees"
     )
     return 0
