@@ -37,6 +37,7 @@ from jobs.ingest import IngestOptions, ingest
 from jobs.sample import sample_folder
 from jobs.sources import open_source
 from loader import LoaderConfig, ShardLoader, World
+from loader.flac_decoder import is_ready
 from shardwriter.tarshard import read_members
 
 BATCH_SIZE = 32
@@ -59,6 +60,8 @@ def main() -> int:
         options = IngestOptions(out=str(root / "shards"), max_samples_per_shard=64)
         ingest(read_catalogue(source, subset="esc10"), source, options)
         _unpack(root / "shards", root / "files")
+        while not is_ready():  # the first time on a machine that takes seconds
+            time.sleep(0.1)
         rows, data = [], {}
         for crop_seconds in CROPS_SECONDS:
             speeds = _measure(root, crop_seconds, arguments.rounds, arguments.epochs)

@@ -8,6 +8,7 @@ plan        the global order of an epoch, and how it is dealt to ranks
 crop        where the window of each clip lies
 stream      a sample's encoded bytes, checked
 decode      encoded bytes → int16 samples
+flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
 batch       AudioBatch
 assemble    planned rows → a batch, in parts
 prefetch    parts made ahead in threads, results in order

@@ -15,7 +15,8 @@ from loader.batch import AudioBatch
 from loader.config import LoaderConfig
 from loader.crop import Windows, choose_windows
 from loader.dataset import DatasetIndex
-from loader.decode import decode_window
+from loader.decode import decode_windows
+from loader.flac_decoder import ClipWindow
 from loader.plan import StepPlan
 from loader.prefetch import Job
 from loader.stats import FillStats
@@ -79,24 +80,27 @@ class BatchAssembler:
         windows: Windows,
     ) -> FillStats:
         """Read and decode the clips of some places of the batch."""
-        num_encoded_bytes, read_seconds, decode_seconds = 0, 0.0, 0.0
-        for place in places:
-            row = int(rows_B[place])
-            begin = time.perf_counter()
-            data = self.reader.read(row)
-            between = time.perf_counter()
-            decode_window(
-                data,
-                wave_BT[place],
+        begin = time.perf_counter()
+        clips = [
+            ClipWindow(
+                data=self.reader.read(int(rows_B[place])),
+                row=int(place),
                 start=int(windows.start_B[place]),
                 num_samples=int(windows.num_samples_B[place]),
-                clip_num_samples=int(self.index.num_samples_N[row]),
-                sample_rate_hz=self.index.sample_rate_hz,
-                where=self.index.where(row),
+                clip_num_samples=int(self.index.num_samples_N[rows_B[place]]),
+                where=self.index.where(int(rows_B[place])),
             )
-            num_encoded_bytes += len(data)
-            read_seconds += between - begin
-            decode_seconds += time.perf_counter() - between
+            for place in places
+        ]
+        between = time.perf_counter()
+        decode_windows(
+            clips,
+            wave_BT,
+            sample_rate_hz=self.index.sample_rate_hz,
+            verify_checksums=self.config.verify_checksums,
+        )
+        num_encoded_bytes = sum(len(clip.data) for clip in clips)
+        read_seconds, decode_seconds = between - begin, time.perf_counter() - between
         return FillStats(
             num_encoded_bytes=num_encoded_bytes,
             read_seconds=read_seconds,

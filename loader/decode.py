@@ -1,66 +1,77 @@
-"""Encoded audio → a window of int16 samples, straight into a row of a batch.
+"""Encoded audio → windows of int16 samples, straight into the rows of a batch.
 
-Axes: T samples.
+16-bit FLAC goes through a decoder of our own that takes many clips at once, as soon as that one
+is compiled; all else goes through libsndfile, clip by clip.
+
+Axes: B rows of a batch, T samples.
 """
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from loader.flac_decoder import (
+    ClipWindow,
+    decode_flac_windows,
+    describe_other_clip,
+    is_flac_16,
+    is_ready,
+)
 from shardwriter.errors import ShardFormatError
 
 
-def decode_window(
-    data: bytes,
-    row_T: NDArray[np.int16],
+def decode_windows(
+    clips: Sequence[ClipWindow],
+    wave_BT: NDArray[np.int16],
     *,
-    start: int,
-    num_samples: int,
-    clip_num_samples: int,
     sample_rate_hz: int,
-    where: str,
+    verify_checksums: bool,
 ) -> None:
-    """Decode the samples `start` to `start + num_samples` of a clip into the front of a row.
-
-    The rest of the row is set to zero.
+    """Decode a window of each clip into the front of its row; the row's rest is set to zero.
 
     Args:
-        data: A whole encoded mono file.
-        row_T: The row to fill, contiguous, at least `num_samples` long.
-        start: First sample of the window.
-        num_samples: Length of the window; it lies inside the clip.
-        clip_num_samples: Length of the clip, as the index has it.
-        sample_rate_hz: Rate of the clip, as the index has it.
-        where: Dataset, shard, key and offset, for messages.
+        clips: Encoded mono clips, each for a row of its own.
+        wave_BT: The batch; contiguous.
+        sample_rate_hz: Rate of the clips, as the index has it.
+        verify_checksums: Whether the checksums inside of the FLAC are checked.
 
     Raises:
         ShardFormatError: the bytes are no such clip, or end before the window does.
     """
+    flac = [clip for clip in clips if is_flac_16(clip.data)]
+    if flac and is_ready():
+        decode_flac_windows(
+            flac, wave_BT, sample_rate_hz=sample_rate_hz, verify_checksums=verify_checksums
+        )
+        clips = [clip for clip in clips if not is_flac_16(clip.data)]
+    for clip in clips:
+        _decode_by_libsndfile(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
+
+
+def _decode_by_libsndfile(
+    clip: ClipWindow, row_T: NDArray[np.int16], *, sample_rate_hz: int
+) -> None:
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as sound:
-            expected = (sample_rate_hz, 1, clip_num_samples)
+        with soundfile.SoundFile(io.BytesIO(clip.data)) as sound:
+            expected = (sample_rate_hz, 1, clip.clip_num_samples)
             got = (sound.samplerate, sound.channels, sound.frames)
             if got != expected:
                 raise ShardFormatError(
-                    f"{where}: expected {_describe(*expected)}, got {_describe(*got)}: "
-                    "index and shard are not of the same ingest; copy or ingest them again"
+                    f"{clip.where}: {describe_other_clip(expected=expected, got=got)}"
                 )
-            sound.seek(start)
-            num_read = len(sound.read(dtype="int16", out=row_T[:num_samples]))
+            sound.seek(clip.start)
+            num_read = len(sound.read(dtype="int16", out=row_T[: clip.num_samples]))
     except soundfile.SoundFileError as err:
         raise ShardFormatError(
-            f"{where}: libsndfile can't decode the {len(data)} bytes: {err}; "
+            f"{clip.where}: libsndfile can't decode the {len(clip.data)} bytes: {err}; "
             "copy or ingest the shard again"
         ) from err
-    if num_read != num_samples:
+    if num_read != clip.num_samples:
         raise ShardFormatError(
-            f"{where}: expected {num_samples} samples from {start}, got {num_read}: the audio is "
-            "damaged; copy or ingest the shard again"
+            f"{clip.where}: expected {clip.num_samples} samples from {clip.start}, got "
+            f"{num_read}: the audio is damaged; copy or ingest the shard again"
         )
-    row_T[num_samples:] = 0
-
-
-def _describe(sample_rate_hz: int, num_channels: int, num_samples: int) -> str:
-    return f"{num_samples} samples at {sample_rate_hz} Hz in {num_channels} channel(s)"
+    row_T[clip.num_samples :] = 0

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from loader.decode import decode_window
+from loader.decode import decode_windows
+from loader.flac_decoder import ClipWindow
 from shardwriter.errors import ShardFormatError
 from shardwriter.flac import encode_flac
 from tests.loader.builders import RATE_HZ, clip_pcm
@@ -24,15 +25,15 @@ def decode(
     rate: int = 8000,
 ) -> np.ndarray:
     row_T = np.full(row, 7, dtype=np.int16)
-    decode_window(
-        data,
-        row_T,
+    clip_window = ClipWindow(
+        data=data,
+        row=0,
         start=start,
         num_samples=num,
         clip_num_samples=clip,
-        sample_rate_hz=rate,
         where="shard.tar: sample k, audio at byte 512",
     )
+    decode_windows([clip_window], row_T[None], sample_rate_hz=rate, verify_checksums=True)
     return row_T
 
 

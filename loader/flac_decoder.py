@@ -1,0 +1,195 @@
+"""Encoded FLAC clips → windows of int16 samples, many in one call without Python's lock.
+
+Axes: B rows of a batch, T samples.
+
+numba takes 0.6 s to import, and the kernel 0.7 s to load from numba's cache or 11 s to compile,
+once on a machine. That is done in the background, from the first FLAC clip on, so that nobody who
+has no FLAC pays for it and no first batch waits for it; see `is_ready`.
+"""
+
+import functools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shardwriter.errors import ShardFormatError
+
+_MAGIC = b"fLaC"
+_STREAMINFO_END = 42
+_SAMPLE_BITS = 16
+_starting = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipWindow:
+    """An encoded mono clip, and the part of it that a row of a batch holds."""
+
+    data: bytes
+    """The whole encoded file."""
+    row: int
+    """Where in the batch."""
+    start: int
+    """First sample of the window."""
+    num_samples: int
+    """Length of the window; it lies inside the clip and fits the row."""
+    clip_num_samples: int
+    """Length of the clip, as the index has it."""
+    where: str
+    """Dataset, shard, key and offset, for messages."""
+
+
+def is_flac_16(data: bytes) -> bool:
+    """Return whether some bytes are a FLAC file of 16-bit samples, which is what is decoded here.
+
+    Others (8, 12, 20 and 24 bits, which libsndfile scales) don't occur in shards of our own.
+    """
+    if data[:4] != _MAGIC or len(data) < _STREAMINFO_END:
+        return False
+    return ((data[20] & 1) << 4 | data[21] >> 4) + 1 == _SAMPLE_BITS
+
+
+def is_ready() -> bool:
+    """Return whether `decode_flac_windows` can start at once; the first call begins to see to it.
+
+    Until then libsndfile gives the same samples, only more slowly.
+    """
+    with _starting:
+        return not _start_loading().is_alive()
+
+
+@functools.cache
+def _start_loading() -> threading.Thread:
+    # Not a daemon: an interpreter that ends may not take away what a compiler is at work on.
+    thread = threading.Thread(target=_load_kernel, name="melstream-compile")
+    thread.start()
+    return thread
+
+
+@functools.cache
+def _load_kernel() -> Any:
+    """Return the compiled module, after one clip of no bytes has had it compiled."""
+    from loader import flac_kernel as kernel  # heavy, see above
+
+    _call(kernel, [b""], np.zeros((4, 1), np.int64), np.zeros((1, 1), np.int16), 1, True)
+    return kernel
+
+
+def decode_flac_windows(
+    clips: Sequence[ClipWindow],
+    wave_BT: NDArray[np.int16],
+    *,
+    sample_rate_hz: int,
+    verify_checksums: bool,
+) -> None:
+    """Decode a window of each clip into the front of its row; the row's rest is set to zero.
+
+    Frames outside the window are not decoded. Bytes of any kind are safe to pass: nothing is
+    read behind them, nothing is written outside of the rows.
+
+    Args:
+        clips: 16-bit FLAC clips, at least one, each for a row of its own.
+        wave_BT: The batch; contiguous.
+        sample_rate_hz: Rate of the clips, as the index has it.
+        verify_checksums: Whether each decoded frame's CRC-16 is checked. A header's CRC-8 is
+            always, as is the CRC-16 of a frame that was found by searching for it.
+
+    Raises:
+        ValueError: a window doesn't fit its clip or its row.
+        ShardFormatError: a clip is damaged or not what the index says; the first such one.
+    """
+    for clip in clips:
+        _check_fits(clip, wave_BT.shape)
+    kernel = _load_kernel()
+    fields = [(clip.start, clip.num_samples, clip.clip_num_samples, clip.row) for clip in clips]
+    reports = _call(
+        kernel,
+        [clip.data for clip in clips],
+        np.ascontiguousarray(np.array(fields, dtype=np.int64).T),
+        wave_BT,
+        sample_rate_hz,
+        verify_checksums,
+    )
+    for clip, report in zip(clips, reports.tolist(), strict=True):
+        if report[0] != kernel.OK:
+            problem = _describe_problem(kernel, clip, report, sample_rate_hz)
+            raise ShardFormatError(f"{clip.where}: {problem}")
+
+
+def _call(
+    kernel: Any,
+    datas: list[bytes],
+    fields: NDArray[np.int64],
+    wave_BT: NDArray[np.int16],
+    sample_rate_hz: int,
+    verify_checksums: bool,
+) -> NDArray[np.int64]:
+    """Run the kernel on clips, their (start, num_samples, clip_num_samples, row) in columns."""
+    reports = np.zeros((len(datas), kernel.REPORT_FIELDS), dtype=np.int64)
+    kernel.decode_clips(
+        # A `bytearray`, because numba compiles anew for an array that can't be written.
+        np.frombuffer(bytearray().join([*datas, bytes(kernel.PAD_BYTES)]), np.uint8),
+        np.cumsum([len(data) for data in datas], dtype=np.int64),
+        *fields[:3],
+        sample_rate_hz,
+        wave_BT,
+        fields[3],
+        verify_checksums,
+        reports,
+    )
+    return reports
+
+
+def _check_fits(clip: ClipWindow, shape: tuple[int, ...]) -> None:
+    num_rows, row_num_samples = shape
+    stop = clip.start + clip.num_samples
+    if not (
+        0 <= clip.row < num_rows
+        and 0 <= clip.start < stop <= clip.clip_num_samples
+        and clip.num_samples <= row_num_samples
+    ):
+        raise ValueError(
+            f"{clip.where}: samples {clip.start} to {stop} of {clip.clip_num_samples} don't fit "
+            f"row {clip.row} of a batch of {num_rows} rows of {row_num_samples} samples"
+        )
+
+
+def _describe_problem(
+    kernel: Any, clip: ClipWindow, report: Sequence[int], sample_rate_hz: int
+) -> str:
+    status, offset, *stated = report
+    if status == kernel.OTHER_CLIP:
+        rate, num_channels, num_samples = stated
+        return describe_other_clip(
+            expected=(sample_rate_hz, 1, clip.clip_num_samples),
+            got=(rate, num_channels, num_samples),
+        )
+    reasons = {
+        kernel.CUT: "the frame is cut off",
+        kernel.NO_FLAC: "the FLAC metadata is damaged",
+        kernel.BAD_HEADER: "no frame header with a right CRC-8 where one is due",
+        kernel.BAD_SUBFRAME: "a subframe of a reserved kind",
+        kernel.BAD_RESIDUAL: "residual partitions that don't fit the frame",
+        kernel.BAD_CRC: "the frame's CRC-16 differs",
+        kernel.BAD_ORDER: "a frame with the number of another one",
+        kernel.BAD_RANGE: "samples that don't fit 16 bits",
+    }
+    return (
+        f"can't decode the FLAC of {len(clip.data)} bytes, at byte {offset} of it: "
+        f"{reasons[status]}: the audio is damaged; copy or ingest the shard again"
+    )
+
+
+def describe_other_clip(*, expected: tuple[int, int, int], got: tuple[int, int, int]) -> str:
+    """Say that a clip is not the one of the index; each is rate, channels, samples."""
+    return (
+        f"expected {_describe(*expected)}, got {_describe(*got)}: "
+        "index and shard are not of the same ingest; copy or ingest them again"
+    )
+
+
+def _describe(sample_rate_hz: int, num_channels: int, num_samples: int) -> str:
+    return f"{num_samples} samples at {sample_rate_hz} Hz in {num_channels} channel(s)"
