@@ -59,7 +59,7 @@ pins: | $(UV) ## compile requirements*.txt anew from pyproject.toml (ARGS=--upgr
 # $(call compile,FILE,WHAT,OPTIONS): the pins that FILE has already are kept where they still fit.
 define compile
 $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-  --no-header --annotation-style line --no-emit-index-url --no-emit-find-links \
+  --no-header --annotation-style line \
   $(3) $(ARGS) --output-file $(1) pyproject.toml \
 && { printf '# Pinned versions of %s.\n# Made from pyproject.toml by `make pins`; not edited by hand.\n' '$(2)'; \
      cat $(1); } > $(1).new \
