@@ -13,7 +13,6 @@ from jobs.console import human_bytes, say, table
 from jobs.sound_plots import clip_picture
 from loader.features import LogMel, LogMelConfig
 from shardwriter.audio import clean_audio
-from shardwriter.audio_format import FOREIGN_CODEC, AudioFormat
 from shardwriter.errors import AudioError, ConfigError, ShardFormatError
 from shardwriter.index import crc32c, read_index
 from shardwriter.keys import from_key, to_key
@@ -28,12 +27,11 @@ def inspect_dataset(url: str, *, s3: S3Options | None = None) -> None:
     """Print splits, classes, folds, hours and bytes."""
     store = open_store(url, s3)
     manifest = load_manifest(store)
-    audio = manifest.settings.audio
     say(f"{manifest.settings.name} at {store.url}")
     table(
         [
             ("digest", manifest.digest),
-            ("audio", _audio_line(audio)),
+            ("audio", manifest.settings.audio.description),
             ("classes", str(len(manifest.settings.labels))),
             ("licence", str(manifest.provenance.get("licence", "not stated"))),
         ]
@@ -96,15 +94,6 @@ def log_mel_picture(pcm_T: npt.NDArray[np.int16], config: LogMelConfig) -> npt.N
     mel_BMF = LogMel(config)(torch.from_numpy(np.pad(pcm_T, (0, missing)))[None])
     mel_MF: npt.NDArray[np.float32] = mel_BMF[0].numpy()
     return mel_MF
-
-
-def _audio_line(audio: AudioFormat) -> str:
-    if audio.codec == FOREIGN_CODEC:
-        return "as others made it; the provenance in dataset.json lists what there is"
-    return (
-        f"{audio.codec} {audio.sample_rate_hz} Hz, {audio.num_channels} channel, "
-        f"{audio.bits_per_sample} bit, frames of {audio.frame_num_samples}"
-    )
 
 
 def load_index(store: Store, split: str) -> pa.Table:

@@ -81,6 +81,8 @@ class AudioFormat:
     @property
     def description(self) -> str:
         """The format in words."""
+        if self.codec == FOREIGN_CODEC:
+            return "as others made it; the provenance in dataset.json lists what there is"
         if self.codec == Codec.SOURCE:
             return "the source's encoded bytes, untouched"
         details = {

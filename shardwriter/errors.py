@@ -7,7 +7,6 @@
     ├── ShardFormatError          bytes don't follow the shard format; names shard, key and offset
     ├── AudioError                a clip's bytes are not audio that can be used; carries the reason
     ├── GroupStraddlesError       a speaker or recording would lie in two splits, and may not
-    ├── TooManyRejectionsError    more clips failed than the job allows; carries the counts
     └── LoaderStateError          a saved loader state doesn't fit this run
 
 A wrong argument of a Python call is a plain `ValueError`. A clip that fails inside a job is a
@@ -56,10 +55,6 @@ class GroupStraddlesError(MelstreamError):
         self.group = group
         self.key = key
         self.splits = (other_split, split)
-
-
-class TooManyRejectionsError(MelstreamError):
-    """A job gave up because too many clips were rejected."""
 
 
 class LoaderStateError(MelstreamError):

@@ -81,7 +81,6 @@ class RejectionReason(StrEnum):
     WRONG_DURATION = "wrong_duration"  # not as long as the catalogue says
     NOT_FINITE = "not_finite"  # NaN, infinite or absurdly large samples
     SILENT = "silent"  # nothing over the threshold of trimming
-    BAD_METADATA = "bad_metadata"  # the catalogue's row contradicts itself
     DUPLICATE = "duplicate"  # the catalogue lists the same clip twice
     NO_AUDIO = "no_audio"  # a foreign sample without an audio member
     NO_LABEL = "no_label"  # a foreign sample without the label field

@@ -80,6 +80,17 @@ def test_each_codec_makes_a_dataset_that_verifies(
     assert main(["inspect", str(tmp_path / "out")]) == 0
 
 
+def test_inspect_describes_untouched_bytes_without_made_up_numbers(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ingest(source, tmp_path / "out", "--codec", "source") == 0
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "the source's encoded bytes, untouched" in printed
+    assert "0 Hz" not in printed
+
+
 def test_loudness_and_trimming_stand_in_every_label_and_in_the_manifest(
     source: Path, tmp_path: Path
 ) -> None:
