@@ -45,6 +45,7 @@ def make_sample(
             sample_rate_hz=None if keeps_source else settings.audio.sample_rate_hz,
             max_seconds=MAX_CLIP_SECONDS,
             duration=duration,
+            cut=clip.cut,
             options=options,
         )
     except AudioError as err:

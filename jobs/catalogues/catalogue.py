@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shardwriter import Rejection
-from shardwriter.audio import DurationRule
+from shardwriter.audio import Cut, DurationRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +15,16 @@ class ClipRef:
     id: str
     """Identity, `<dataset>/<clip>`."""
     file: str | None
-    """Name in the source; None when the source does not hold it."""
+    """Name in the source; None when the source does not hold it, or is asked by `video_id`."""
     split: str
     labels: tuple[str, ...]
     fold: int | None = None
     group: str | None = None
     duration: DurationRule | None = None
+    cut: Cut | None = None
+    """The part of the file or video that is the clip; None: all of it."""
+    video_id: str | None = None
+    """YouTube id, for sets that come from there."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
