@@ -3,7 +3,7 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("melstream", "numpy", "soundfile", "soxr", "av", "pyflac", "pyarrow")
+_PACKAGES = ("melstream", "numpy", "soundfile", "soxr", "av", "pyarrow")
 
 
 def tool_versions() -> dict[str, str]:

@@ -88,7 +88,7 @@ def test_manifest_says_where_the_audio_is_from_and_what_made_it(
     assert provenance["dataset"] == "ESC-10"
     assert "CC BY" in provenance["licence"]
     assert "Piczak" in provenance["citation"]
-    assert {"python", "melstream", "soxr", "pyflac"} <= provenance["tools"].keys()
+    assert {"python", "melstream", "soxr", "av"} <= provenance["tools"].keys()
 
 
 def test_wav_of_the_wanted_rate_comes_through_to_the_bit(tmp_path: Path) -> None:

@@ -1,0 +1,498 @@
+"""16-bit mono samples → FLAC frames: compiled, without Python's lock (RFC 9639).
+
+Everything that is compiled stands in this one file: numba's cache notices a change of the file
+that holds a function, not of the files that its callees come from.
+
+The same samples give the same bytes on any machine. What the choices rest on is integers, or
+floating-point sums of integers below 2**53, which are exact in whatever order they are added;
+what is left (the recursion that gives the predictor) is plain IEEE arithmetic in a fixed order.
+
+No function raises. What keeps writes in bounds: a frame whose estimate, an upper bound, exceeds
+that of the samples as they are is written as these are.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba.cpython.unsafe.numbers import leading_zeros
+from numpy.typing import NDArray
+
+MAX_ORDER = 8
+"""Of the linear predictor; that of the reference encoder's default level."""
+MAX_PARTITION_ORDER = 6
+MAX_FRAME_OVERHEAD_BYTES = 24
+"""Frame header, subframe header and checksum, beside the samples themselves."""
+
+_MAX_RICE = 14  # 15 says that a partition isn't Rice coded
+_SAMPLE_BITS = 16
+_MAX_SHIFT = 15
+_MAX_COEFFICIENT_BITS = 13
+_CONSTANT, _VERBATIM, _FIXED, _LINEAR = 0, 1, 8, 32
+
+
+def _crc_table(polynomial: int, num_bits: int, depth: int) -> NDArray[np.int64]:
+    """Return, for each byte, the remainder of it followed by 0 .. depth - 1 zero bytes."""
+    top, mask = 1 << (num_bits - 1), (1 << num_bits) - 1
+    table = np.zeros((depth, 256), dtype=np.int64)
+    for byte in range(256):
+        value = byte << (num_bits - 8)
+        for place in range(depth):
+            for _ in range(8):
+                value = (value << 1 ^ (polynomial if value & top else 0)) & mask
+            table[place, byte] = value
+    return table.reshape(-1)
+
+
+_FIXED_COEFFICIENTS = np.zeros((5, MAX_ORDER), np.int32)
+_FIXED_COEFFICIENTS[1:, :4] = [[1, 0, 0, 0], [2, -1, 0, 0], [3, -3, 1, 0], [4, -6, 4, -1]]
+
+_CRC8 = _crc_table(0x07, 8, 1)
+_CRC16 = _crc_table(0x8005, 16, 8)
+
+
+def _jit(function: Callable[..., Any], **options: Any) -> Any:
+    try:
+        return numba.njit(nogil=True, cache=True, **options)(function)
+    except RuntimeError:  # neither beside this file nor in the user's cache folder can be written
+        return numba.njit(nogil=True, **options)(function)
+
+
+def _jit_exact_sums(function: Callable[..., Any]) -> Any:
+    """Let sums be reordered, where every partial sum is an exact integer."""
+    return _jit(function, fastmath={"reassoc", "contract"})
+
+
+@_jit
+def encode_frames(pcm, frame_num_samples, header, last_header, window, last_window, out, offsets):
+    """Write every frame; return the number of bytes.
+
+    `header` and `last_header` are bytes 2, 3 and those behind the frame number, the latter for
+    the last frame, which may be shorter. `window` and `last_window` weight a frame's samples.
+    `offsets` gets where each frame begins in `out`.
+    """
+    # Zeros in front, so that every sample has MAX_ORDER samples before it.
+    padded = np.zeros(MAX_ORDER + frame_num_samples, np.int32)
+    block = padded[MAX_ORDER:]
+    residual = np.empty(frame_num_samples, np.int32)
+    folded = np.empty(frame_num_samples, np.uint32)
+    weighted = np.zeros(MAX_ORDER + frame_num_samples, np.float64)
+    parameters = np.empty((2, 1 << MAX_PARTITION_ORDER), np.int64)
+    sums = np.empty(1 << MAX_PARTITION_ORDER, np.int64)
+    position = 0
+    num_frames = len(offsets)
+    for number in range(num_frames):
+        start = number * frame_num_samples
+        count = min(frame_num_samples, len(pcm) - start)
+        is_last = number == num_frames - 1
+        offsets[number] = position
+        begin = position
+        for i in range(count):
+            block[i] = pcm[start + i]
+        position = _write_header(out, position, number, last_header if is_last else header)
+        position = _write_subframe(
+            out, position, padded, count, last_window if is_last else window, weighted,
+            residual, folded, parameters, sums,
+        )  # fmt: skip
+        crc = _crc16(out[begin:position])
+        out[position] = crc >> 8
+        out[position + 1] = crc & 0xFF
+        position += 2
+    return position
+
+
+@_jit
+def _write_header(out, position, number, header):
+    begin = position
+    out[position] = 0xFF
+    out[position + 1] = 0xF8  # blocks of a fixed size
+    out[position + 2] = header[0]
+    out[position + 3] = header[1]
+    position = _write_number(out, position + 4, number)
+    for i in range(2, len(header)):
+        out[position] = header[i]
+        position += 1
+    crc = 0
+    for i in range(begin, position):
+        crc = _CRC8[crc ^ out[i]]
+    out[position] = crc
+    return position + 1
+
+
+@_jit
+def _write_number(out, position, number):
+    """Write a frame's number as UTF-8 would write that character."""
+    if number < 0x80:
+        out[position] = number
+        return position + 1
+    num_more = 1
+    while number >> (6 * num_more + 6 - num_more):
+        num_more += 1
+    lead = 0xFF00 >> (num_more + 1) & 0xFF
+    out[position] = lead | number >> (6 * num_more)
+    for i in range(num_more):
+        out[position + 1 + i] = 0x80 | number >> (6 * (num_more - 1 - i)) & 0x3F
+    return position + 1 + num_more
+
+
+@_jit
+def _write_subframe(
+    out, position, padded, count, window, weighted, residual, folded, parameters, sums
+):  # fmt: skip
+    """Write the samples in the way that is estimated to take the fewest bits."""
+    block = padded[MAX_ORDER:]
+    if _is_constant(block, count):
+        out[position] = _CONSTANT << 1
+        out[position + 1] = block[0] >> 8 & 0xFF
+        out[position + 2] = block[0] & 0xFF
+        return position + 3
+    fixed_order, fixed_total = _best_fixed_order(padded, count)
+    coefficients = np.zeros(MAX_ORDER, np.int32)
+    order, precision, shift = _predictor(block, count, window, weighted, coefficients)
+    header_bits = order * precision + 9
+    is_linear = False
+    if order:
+        total = _linear_residual(padded, count, order, coefficients, shift, residual)
+        is_linear = (
+            _rice_bits(total, count - order)[0] + order * _SAMPLE_BITS + header_bits
+            < _rice_bits(fixed_total, count - fixed_order)[0] + fixed_order * _SAMPLE_BITS
+        )
+    if not is_linear:
+        order, header_bits = fixed_order, 0
+        _linear_residual(padded, count, order, _FIXED_COEFFICIENTS[order], 0, residual)
+    _fold(residual, count, folded)
+    bits, partitions = _plan_rice(folded, count, order, parameters, sums)
+    if bits + order * _SAMPLE_BITS + header_bits >= count * _SAMPLE_BITS:
+        return _write_verbatim(out, position, block, count)
+
+    kind = _LINEAR | order - 1 if is_linear else _FIXED | order
+    acc, held, position = _put(out, np.uint64(0), 0, position, kind << 1, 8)
+    for i in range(order):
+        acc, held, position = _put(out, acc, held, position, block[i] & 0xFFFF, 16)
+    if is_linear:
+        acc, held, position = _put(out, acc, held, position, precision - 1, 4)
+        acc, held, position = _put(out, acc, held, position, shift, 5)
+        for i in range(order):
+            coefficient = coefficients[i] & ((1 << precision) - 1)
+            acc, held, position = _put(out, acc, held, position, coefficient, precision)
+    acc, held, position = _write_residual(
+        out, acc, held, position, folded, count, order, parameters[0], partitions
+    )
+    return _put(out, acc, held, position, 0, -held & 7)[2]  # zeros fill the last byte
+
+
+@_jit
+def _is_constant(block, count):
+    num_same = 0
+    for i in range(count):
+        num_same += block[i] == block[0]
+    return num_same == count
+
+
+@_jit
+def _write_verbatim(out, position, block, count):
+    out[position] = _VERBATIM << 1
+    position += 1
+    for i in range(count):
+        out[position] = block[i] >> 8 & 0xFF
+        out[position + 1] = block[i] & 0xFF
+        position += 2
+    return position
+
+
+@_jit
+def _best_fixed_order(padded, count):
+    """Return the order, 0 to 4, whose differences are smallest, and twice their sum."""
+    x0 = padded[MAX_ORDER + 4 : MAX_ORDER + max(count, 4)]
+    x1, x2 = padded[MAX_ORDER + 3 :], padded[MAX_ORDER + 2 :]
+    x3, x4 = padded[MAX_ORDER + 1 :], padded[MAX_ORDER:]
+    total0 = total1 = total2 = total3 = total4 = 0
+    for i in range(len(x0)):
+        total0 += abs(x0[i])
+        total1 += abs(np.int32(x0[i] - x1[i]))
+        total2 += abs(np.int32(x0[i] - 2 * x1[i] + x2[i]))
+        total3 += abs(np.int32(x0[i] - 3 * x1[i] + 3 * x2[i] - x3[i]))
+        total4 += abs(np.int32(x0[i] - 4 * x1[i] + 6 * x2[i] - 4 * x3[i] + x4[i]))
+    best, order = total0, 0
+    if count > 5:
+        if total1 < best:
+            best, order = total1, 1
+        if total2 < best:
+            best, order = total2, 2
+        if total3 < best:
+            best, order = total3, 3
+        if total4 < best:
+            best, order = total4, 4
+    return order, 2 * best
+
+
+@_jit_exact_sums
+def _autocorrelation(weighted, count, products):
+    """Sum the products of samples at each distance; zeros in front stand for no product."""
+    w0 = weighted[MAX_ORDER : MAX_ORDER + count]
+    w1, w2, w3, w4 = weighted[7:], weighted[6:], weighted[5:], weighted[4:]
+    w5, w6, w7, w8 = weighted[3:], weighted[2:], weighted[1:], weighted[0:]
+    p0 = p1 = p2 = p3 = p4 = p5 = p6 = p7 = p8 = 0.0
+    for i in range(len(w0)):
+        value = w0[i]
+        p0 += value * value
+        p1 += value * w1[i]
+        p2 += value * w2[i]
+        p3 += value * w3[i]
+        p4 += value * w4[i]
+    for i in range(len(w0)):
+        value = w0[i]
+        p5 += value * w5[i]
+        p6 += value * w6[i]
+        p7 += value * w7[i]
+        p8 += value * w8[i]
+    products[0], products[1], products[2], products[3] = p0, p1, p2, p3
+    products[4], products[5], products[6], products[7] = p4, p5, p6, p7
+    products[8] = p8
+
+
+@_jit
+def _predictor(block, count, window, weighted, coefficients):
+    """Find the linear predictor; return its order (0: none), precision and shift.
+
+    The Levinson-Durbin recursion gives one of each order; the order is the one whose samples are
+    estimated to take the fewest bits, from the error that remains (as the reference encoder does).
+    """
+    if count <= 2 * MAX_ORDER:
+        return 0, 0, 0
+    samples = weighted[MAX_ORDER:]
+    for i in range(count):
+        samples[i] = np.floor(block[i] * window[i])
+    products = np.empty(MAX_ORDER + 1, np.float64)
+    _autocorrelation(weighted, count, products)
+    if products[0] <= 0.0:
+        return 0, 0, 0
+    precision = _precision(count)
+    linear = np.zeros(MAX_ORDER, np.float64)
+    best = np.zeros(MAX_ORDER, np.float64)
+    error, best_bits, order = products[0], np.inf, 0
+    for step in range(MAX_ORDER):
+        error = _extend(linear, products, step, error)
+        # Bits of a residual whose samples are Laplace distributed with this error.
+        bits = max(0.0, 0.5 * np.log2(max(error, 1e-9) * 0.5 / count)) * (count - step - 1)
+        bits += (step + 1) * (precision + _SAMPLE_BITS)
+        if bits < best_bits:
+            best_bits, order = bits, step + 1
+            best[:] = linear
+        if error <= 0.0:
+            break
+    return _quantise(best, order, precision, coefficients)
+
+
+@_jit
+def _extend(linear, products, step, error):
+    """Turn the predictor of order `step` into that of the next; return the error it leaves."""
+    reflection = -products[step + 1]
+    for j in range(step):
+        reflection -= linear[j] * products[step - j]
+    reflection /= error
+    linear[step] = reflection
+    for j in range(step >> 1):
+        held = linear[j]
+        linear[j] += reflection * linear[step - 1 - j]
+        linear[step - 1 - j] += reflection * held
+    if step & 1:
+        linear[step >> 1] += linear[step >> 1] * reflection
+    return error * (1.0 - reflection * reflection)
+
+
+@_jit
+def _precision(count):
+    """Return the bits of a coefficient, by the block size as the reference encoder has it."""
+    precision, limit = 7, 192
+    while count > limit and precision < _MAX_COEFFICIENT_BITS:
+        precision += 1
+        limit *= 2
+    return precision
+
+
+@_jit
+def _quantise(best, order, precision, coefficients):
+    """Round coefficients to integers, each taking over the rounding error of those before it."""
+    largest = 0.0
+    for j in range(order):
+        largest = max(largest, abs(best[j]))
+    if not 0.0 < largest < 1e6:
+        return 0, 0, 0
+    shift, scaled = precision - 1, largest
+    while scaled >= 1.0:
+        scaled *= 0.5
+        shift -= 1
+    while scaled < 0.5 and shift < _MAX_SHIFT:
+        scaled *= 2.0
+        shift += 1
+    if shift < 0:
+        return 0, 0, 0
+    shift = min(shift, _MAX_SHIFT)
+    limit = 1 << (precision - 1)
+    error, scale = 0.0, float(1 << shift)
+    for j in range(order):
+        error -= best[j] * scale  # the recursion gives the filter that leaves the residual
+        rounded = int(np.floor(error + 0.5))
+        rounded = min(max(rounded, -limit), limit - 1)
+        coefficients[j] = rounded
+        error -= rounded
+    return order, precision, shift
+
+
+@_jit
+def _linear_residual(padded, count, order, coefficients, shift, residual):
+    """Subtract the prediction; return the sum of what is left, folded.
+
+    A prediction fits 32 bits: 16 of a sample, 12 of a coefficient, 3 for the sum of eight.
+    """
+    x0 = padded[MAX_ORDER : MAX_ORDER + count]
+    x1, x2, x3, x4 = padded[7:], padded[6:], padded[5:], padded[4:]
+    x5, x6, x7, x8 = padded[3:], padded[2:], padded[1:], padded[0:]
+    c1, c2, c3, c4 = coefficients[0], coefficients[1], coefficients[2], coefficients[3]
+    c5, c6, c7, c8 = coefficients[4], coefficients[5], coefficients[6], coefficients[7]
+    bits = np.int32(shift)
+    if order <= 4:
+        for i in range(count):
+            guess = np.int32(c1 * x1[i] + c2 * x2[i] + c3 * x3[i] + c4 * x4[i])
+            residual[i] = x0[i] - (guess >> bits)
+    else:
+        for i in range(count):
+            guess = np.int32(
+                c1 * x1[i] + c2 * x2[i] + c3 * x3[i] + c4 * x4[i]
+                + c5 * x5[i] + c6 * x6[i] + c7 * x7[i] + c8 * x8[i]
+            )  # fmt: skip
+            residual[i] = x0[i] - (guess >> bits)
+    total = 0
+    for i in range(order, count):
+        total += abs(residual[i])
+    return 2 * total
+
+
+@_jit
+def _fold(residual, count, folded):
+    """Map 0, -1, 1, -2, ... to 0, 1, 2, 3, ..."""
+    for i in range(count):
+        value = residual[i]
+        folded[i] = np.uint32((value << 1) ^ (value >> 31))
+
+
+@_jit
+def _sum_partitions(folded, count, order, sums):
+    """Sum over the finest partitions that the frame can have; return their order."""
+    finest = MAX_PARTITION_ORDER
+    while finest and (count & ((1 << finest) - 1) or count >> finest <= order):
+        finest -= 1
+    size = count >> finest
+    folded[:order] = 0  # these samples are written as they are
+    for partition in range(1 << finest):
+        part = folded[partition * size : (partition + 1) * size]
+        total = np.int64(0)
+        for i in range(len(part)):
+            total += part[i]
+        sums[partition] = total
+    return finest
+
+
+@_jit
+def _plan_rice(folded, count, order, parameters, sums):
+    """Choose partitions and their parameters; return an upper bound of the bits, and the order.
+
+    Sums over the finest partitions give those of the coarser ones. Each sum bounds the bits of
+    its unary parts: those of a partition are at most its sum shifted by the parameter.
+    `parameters[0]` gets the choice; `parameters[1]` is room to work in.
+    """
+    finest = _sum_partitions(folded, count, order, sums)
+    best_bits, best = np.int64(1) << 60, 0
+    for level in range(finest, -1, -1):
+        bits = np.int64(6)
+        for partition in range(1 << level):
+            length = (count >> level) - (order if partition == 0 else 0)
+            part_bits, parameters[1, partition] = _rice_bits(sums[partition], length)
+            bits += 4 + part_bits
+        if bits < best_bits:
+            best_bits, best = bits, level
+            parameters[0, : 1 << level] = parameters[1, : 1 << level]
+        for partition in range(1 << level >> 1):
+            sums[partition] = sums[2 * partition] + sums[2 * partition + 1]
+    return best_bits, best
+
+
+@_jit
+def _rice_bits(total, length):
+    """Return the least bound of a partition's bits, and the parameter that has it."""
+    parameter = 0
+    if total > length:
+        # The mean lies between two powers of two: the parameter is one of these.
+        zeros, most = leading_zeros(np.uint64(total)), leading_zeros(np.uint64(length))
+        parameter = min(np.int64(most) - np.int64(zeros), _MAX_RICE)
+    bits = length * (1 + parameter) + (total >> parameter)
+    if parameter:
+        fewer = length * parameter + (total >> (parameter - 1))
+        if fewer <= bits:
+            return fewer, parameter - 1
+    return bits, parameter
+
+
+@_jit
+def _write_residual(out, acc, held, position, folded, count, order, parameters, partitions):
+    acc, held, position = _put(out, acc, held, position, partitions, 6)  # two bits: 4-bit method
+    size = count >> partitions
+    for partition in range(1 << partitions):
+        parameter = parameters[partition]
+        acc, held, position = _put(out, acc, held, position, parameter, 4)
+        stop_bit = np.uint64(1) << np.uint64(parameter)
+        for i in range(max(partition * size, order), (partition + 1) * size):
+            value = np.uint64(folded[i])
+            zeros = np.int64(value >> np.uint64(parameter))
+            code = value & (stop_bit - np.uint64(1)) | stop_bit
+            while zeros > 16:
+                acc, held, position = _put(out, acc, held, position, 0, 16)
+                zeros -= 16
+            # At most 16 + 1 + 14 bits on top of the 31 that are held.
+            num_bits = zeros + 1 + parameter
+            acc = acc << np.uint64(num_bits) | code
+            held += num_bits
+            if held >= 32:
+                held -= 32
+                word = acc >> np.uint64(held)
+                out[position] = word >> np.uint64(24) & np.uint64(0xFF)
+                out[position + 1] = word >> np.uint64(16) & np.uint64(0xFF)
+                out[position + 2] = word >> np.uint64(8) & np.uint64(0xFF)
+                out[position + 3] = word & np.uint64(0xFF)
+                position += 4
+    return acc, held, position
+
+
+@_jit
+def _put(out, acc, held, position, value, num_bits):
+    """Append up to 31 bits; whole bytes go out, less than one stays in `acc`."""
+    acc = acc << np.uint64(num_bits) | np.uint64(value)
+    held += num_bits
+    while held >= 8:
+        held -= 8
+        out[position] = acc >> np.uint64(held) & np.uint64(0xFF)
+        position += 1
+    return acc, held, position
+
+
+@_jit
+def _crc16(data):
+    crc = np.uint64(0)
+    num_whole = len(data) & ~7
+    for i in range(0, num_whole, 8):
+        crc = np.uint64(
+            _CRC16[np.uint64(7 * 256) + (data[i] ^ crc >> np.uint64(8))]
+            ^ _CRC16[np.uint64(6 * 256) + (data[i + 1] ^ crc & np.uint64(0xFF))]
+            ^ _CRC16[np.uint64(5 * 256) + data[i + 2]]
+            ^ _CRC16[np.uint64(4 * 256) + data[i + 3]]
+            ^ _CRC16[np.uint64(3 * 256) + data[i + 4]]
+            ^ _CRC16[np.uint64(2 * 256) + data[i + 5]]
+            ^ _CRC16[np.uint64(256) + data[i + 6]]
+            ^ _CRC16[np.uint64(data[i + 7])]
+        )
+    for i in range(num_whole, len(data)):
+        top = crc >> np.uint64(8) ^ data[i]
+        crc = (crc << np.uint64(8) & np.uint64(0xFF00)) ^ np.uint64(_CRC16[top])
+    return np.int64(crc)
