@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.availability.classifier import RULES_VERSION, classify, classify_evidence
-from jobs.availability.classifier_rules import RULES, facts_of
+from jobs.availability.classifier_facts import facts_of
+from jobs.availability.classifier_rules import RULES
 from jobs.availability.outcome import GROUPS, MAX_TEXT_BYTES, OUR_CODES, Code, Evidence, Group
 from tests.jobs.availability.corpus import messages
 from tests.shardwriter.properties import bounded
