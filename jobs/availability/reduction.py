@@ -4,7 +4,7 @@ For each clip, in the order of time:
 1. An attempt that came out `ok` shows the clip alive, whatever was said before or the canaries say.
 2. What went wrong later counts only if it says something of the clip. Blocked, transient, unclear
    and our own failures say nothing: a clip that was alive stays so, with an old `last_seen`.
-   Attempts made while the canaries failed are suspect, and say nothing either.
+   Attempts made while the canaries failed, or in the hour before, are suspect and say nothing.
 3. A gated clip exists: that ends every earlier claim that it is gone.
 4. Claims that it is gone: the permanent codes; and the bare "Video unavailable", which a blocked
    session gets too, if the canaries showed that the session was well. One window makes a claim,
@@ -29,6 +29,10 @@ from jobs.availability.snapshot import SNAPSHOT_SCHEMA
 HOURS_BETWEEN_WINDOWS: Final = 20
 """A run is a window, and two count as two if so far apart: YouTube's blocks of a session or an
 address last an hour to a day, and a job at the same hour of each day should confirm."""
+
+SUSPECT_MINUTES: Final = 60
+"""What was found so long before canaries failed is suspect too: they are asked every half hour, and
+nothing tells when in between it began."""
 
 REDUCED_COLUMNS: Final = (
     "run_id", "attempt", "source", "clip_id", "time_utc", "code", "group", "canary_state",
@@ -79,7 +83,7 @@ class _Verdicts:
 def _judge(rows: Rows, num_clips: int) -> _Verdicts:
     is_ok = rows.group.among(Group.OK)
     last_ok = rows.last(is_ok, num_clips)
-    counts = ~is_ok & ~rows.canaries.among("failed")
+    counts = ~is_ok & ~_is_suspect(rows)
     since_ok = counts & rows.after(last_ok)
     is_gated = since_ok & rows.group.among(Group.GATED)
     last_gated = rows.last(is_gated, num_clips)
@@ -118,6 +122,18 @@ def _judge(rows: Rows, num_clips: int) -> _Verdicts:
         last=last,
         num_attempts=np.bincount(rows.clip, minlength=num_clips),
     )
+
+
+def _is_suspect(rows: Rows) -> Flags:
+    """Tell which attempts were made while their run's canaries failed, or in the hour before."""
+    # One number for run and time, so that a run's times lie apart from every other run's.
+    key = (rows.run.ranks.astype(np.int64) << 43) + rows.milliseconds
+    failed = np.sort(key[rows.canaries.among("failed")])
+    if not len(failed):
+        return np.zeros(len(key), np.bool_)
+    next_failed = failed[np.minimum(np.searchsorted(failed, key), len(failed) - 1)]
+    is_soon: Flags = (next_failed >= key) & (next_failed - key <= SUSPECT_MINUTES * 60_000)
+    return is_soon
 
 
 def _is_newest(found: Integers, last_counted: Integers) -> Flags:

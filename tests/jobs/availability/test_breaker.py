@@ -104,7 +104,7 @@ EVENTS = st.lists(
 )
 
 
-@bounded(max_examples=200)
+@bounded(max_examples=100)
 @given(events=EVENTS, wait=st.floats(0, 1000))
 def test_it_is_bounded_and_every_way_leads_on(
     events: list[tuple[str, Group, bool]], wait: float
@@ -126,7 +126,7 @@ def test_it_is_bounded_and_every_way_leads_on(
         assert breaker.at(breaker.until).state == BreakerState.HALF_OPEN
 
 
-@bounded(max_examples=200)
+@bounded(max_examples=100)
 @given(clips=st.lists(st.sampled_from("abcdefgh"), max_size=40))
 def test_only_failures_open_it(clips: list[str]) -> None:
     assert after([Group.OK] * len(clips), clips).state == BreakerState.CLOSED

@@ -106,7 +106,7 @@ def test_message_that_no_rule_knows_is_unknown_and_kept() -> None:
 PIECES = st.sampled_from([row["text"] for row in CORPUS] + ["?", "=", "://", "@", "\x1b[", " "])
 
 
-@bounded(max_examples=300)
+@bounded(max_examples=150)
 @given(
     text=st.lists(PIECES | st.text(max_size=40), max_size=12).map("".join),
     warnings=st.lists(st.text(max_size=900), max_size=20),

@@ -100,7 +100,7 @@ def test_server_that_names_a_time_gets_it() -> None:
     assert (retry.action, retry.seconds) == (Action.RETRY, 30)
 
 
-@bounded(max_examples=200)
+@bounded(max_examples=100)
 @given(number=st.integers(1, 10_000), run=st.text(), clip=st.text())
 def test_wait_is_the_same_each_time_and_within_its_bounds(number: int, run: str, clip: str) -> None:
     policy = RetryPolicy(first_seconds=2, max_seconds=100, jitter=0.25)
@@ -132,7 +132,7 @@ def history() -> Iterable[Attempt]:
     yield attempt("blocked", Code.BOT_CHECK)
     yield attempt("absent", Code.MEMBER_MISSING)
     yield attempt("dns", Code.DNS, run_id="run-2", time_utc=at(24))
-    yield attempt("suspect", Code.PRIVATE, canary_state="failed")
+    yield attempt("suspect", Code.PRIVATE, run_id="run-0", canary_state="failed")
 
 
 def tried(hours: float, policy: RunPolicy | None = None) -> list[str]:
