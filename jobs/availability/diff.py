@@ -23,6 +23,8 @@ from jobs.availability.standing import (
     unique_ids,
 )
 
+_COLUMNS = ["clip_id", "state", "code"]
+_ROWS_AT_A_TIME = 1 << 17
 _OUT_OF_REACH = (GONE, GATED, ABSENT)
 
 
@@ -83,17 +85,22 @@ def diff_snapshots(first: pa.Table, second: pa.Table) -> SnapshotDiff:
     second_ids = unique_ids(second, where="the second snapshot")
     place = index_of(first_ids, in_ids=second_ids)
     is_common = pc.is_valid(place)
-    a, b = first.filter(is_common), second.take(place.drop_null())
-    state_a, state_b = state_codes(a), state_codes(b)
+    row_a = pc.indices_nonzero(is_common).to_numpy()
+    row_b = place.drop_null().to_numpy()
+    state_a, state_b = state_codes(first)[row_a], state_codes(second)[row_b]
     both_alive = (state_a == ALIVE) & (state_b == ALIVE)
-    compared = both_alive & _both_known(a["pcm_sha256"], b["pcm_sha256"])
-    differs = pc.fill_null(pc.not_equal(a["pcm_sha256"], b["pcm_sha256"]), fill_value=False)
-    other_audio = compared & differs.to_numpy()
+    equal = _equal(first["pcm_sha256"], second["pcm_sha256"], row_a, row_b)
+    is_compared = both_alive & pc.is_valid(equal).to_numpy()
+    other_audio = is_compared & ~pc.fill_null(equal, fill_value=True).to_numpy()
     kind = _kinds(state_a, state_b, other_audio)
-    is_changed = pc.is_valid(kind)
+    changed = pc.indices_nonzero(pc.is_valid(kind)).to_numpy()
     changes = pa.concat_tables(
         [
-            _changes(a.filter(is_changed), b.filter(is_changed), kind.drop_null()),
+            _changes(
+                first.select(_COLUMNS).take(row_a[changed]),
+                second.select(_COLUMNS).take(row_b[changed]),
+                kind.drop_null(),
+            ),
             _one_sided(first.filter(pc.invert(is_common)), Change.ONLY_FIRST),
             _one_sided(
                 second.filter(pc.invert(pc.is_in(second_ids, value_set=first_ids))),
@@ -105,17 +112,28 @@ def diff_snapshots(first: pa.Table, second: pa.Table) -> SnapshotDiff:
     return SnapshotDiff(
         num_first=len(first),
         num_second=len(second),
-        num_common=len(a),
+        num_common=len(row_a),
         num_common_alive=int(both_alive.sum()),
         transitions_XY=pairs.reshape(len(STATES), len(STATES)),
-        num_audio_compared=int(compared.sum()),
+        num_audio_compared=int(is_compared.sum()),
         changes=changes.sort_by("clip_id"),
     )
 
 
-def _both_known(first: pa.ChunkedArray, second: pa.ChunkedArray) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_] = pc.and_(pc.is_valid(first), pc.is_valid(second)).to_numpy()
-    return known
+def _equal(
+    first: pa.ChunkedArray,
+    second: pa.ChunkedArray,
+    row_a: NDArray[np.integer],
+    row_b: NDArray[np.integer],
+) -> pa.ChunkedArray:
+    """Compare hashes row by row, some at a time: two million of them are 130 MB a side."""
+    slices = [
+        slice(start, start + _ROWS_AT_A_TIME) for start in range(0, len(row_a), _ROWS_AT_A_TIME)
+    ]
+    chunks = [
+        pc.equal(flat(first.take(row_a[some])), flat(second.take(row_b[some]))) for some in slices
+    ]
+    return pa.chunked_array(chunks, pa.bool_())
 
 
 def _kinds(

@@ -221,7 +221,7 @@ def timeline_picture(timeline: VerdictTimeline, windows: tuple[SuspectWindow, ..
             (start + stop) / 2, 1.0, str(number), transform=axes.get_xaxis_transform(),
             ha="center", va="bottom", fontsize=8, color=RED,
         )  # fmt: skip
-    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]  # no types there
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]  # no types there
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # nor there
     axes.xaxis.set_major_formatter(formatter)

@@ -24,6 +24,7 @@ from tests.jobs.availability.drift_builders import (
     snapshot,
     snapshots,
 )
+from tests.shardwriter.properties import bounded
 
 
 def census_of(listed: Catalogue, states: pa.Table) -> Census:
@@ -109,6 +110,7 @@ def test_classes_that_fell_under_the_floor_are_named_by_split() -> None:
     assert len(classes_under(census, floor=2)) == 0
 
 
+@bounded()
 @given(listed=catalogues(), states=snapshots())
 def test_every_listed_clip_is_counted_once_in_each_table(
     listed: Catalogue, states: pa.Table
@@ -124,6 +126,7 @@ def test_every_listed_clip_is_counted_once_in_each_table(
     assert census.num_unlisted + len(listed.clips) >= len(states)
 
 
+@bounded()
 @given(listed=catalogues(), states=snapshots())
 def test_class_rows_equal_a_plain_count(listed: Catalogue, states: pa.Table) -> None:
     state_of = dict(zip(states["clip_id"].to_pylist(), states["state"].to_pylist(), strict=True))

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from jobs.availability.common_eval import common_alive, id_list
 from tests.jobs.availability.drift_builders import snapshot, snapshots
+from tests.shardwriter.properties import bounded
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), min_size=1)
 
 
+@bounded()
 @given(ids=st.lists(texts, max_size=30), seed=st.integers(0, 100))
 def test_digest_is_independent_of_order_and_repetition(ids: list[str], seed: int) -> None:
     shuffled = ids + ids[:2]
@@ -21,6 +23,7 @@ def test_digest_is_independent_of_order_and_repetition(ids: list[str], seed: int
     assert id_list(shuffled).sha256 == id_list(ids).sha256
 
 
+@bounded()
 @given(ids=st.lists(texts, max_size=30))
 def test_canonical_form_is_what_the_docstring_says(ids: list[str]) -> None:
     lines = sorted({clip_id.encode() for clip_id in ids})
@@ -65,6 +68,7 @@ def test_clips_of_other_or_unknown_audio_can_be_left_out() -> None:
     assert common_alive([first, second], same_audio=True).ids.to_pylist() == ["a"]
 
 
+@bounded()
 @given(tables=st.lists(snapshots(), min_size=1, max_size=4), same_audio=st.booleans())
 def test_order_of_the_datasets_does_not_matter(tables: list[pa.Table], same_audio: bool) -> None:
     there = common_alive(tables, same_audio=same_audio)

@@ -7,6 +7,7 @@ from jobs.availability.diff import CHANGES_SCHEMA, Change, diff_snapshots
 from jobs.availability.standing import STATES
 from shardwriter.errors import ShardFormatError
 from tests.jobs.availability.drift_builders import snapshot, snapshots
+from tests.shardwriter.properties import bounded
 
 MIRRORED = {
     Change.LOST: Change.RECOVERED,
@@ -78,6 +79,7 @@ def test_audio_whose_hash_is_not_known_has_not_changed() -> None:
     assert difference.num_audio_compared == 0
 
 
+@bounded()
 @given(states=snapshots())
 def test_snapshot_does_not_differ_from_itself(states: pa.Table) -> None:
     difference = diff_snapshots(states, states)
@@ -86,6 +88,7 @@ def test_snapshot_does_not_differ_from_itself(states: pa.Table) -> None:
     assert difference.transitions_XY.trace() == len(states)
 
 
+@bounded()
 @given(first=snapshots(), second=snapshots())
 def test_the_other_way_round_everything_is_mirrored(first: pa.Table, second: pa.Table) -> None:
     there, back = diff_snapshots(first, second), diff_snapshots(second, first)

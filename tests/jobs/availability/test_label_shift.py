@@ -19,10 +19,12 @@ from jobs.availability.listing import listing_table
 from jobs.availability.standing import stand
 from jobs.report_html import wilson_interval
 from tests.jobs.availability.drift_builders import catalogue, clip, snapshot
+from tests.shardwriter.properties import bounded
 
 counts = st.lists(st.integers(0, 10_000), min_size=2, max_size=20).filter(any)
 
 
+@bounded()
 @given(before=counts, seed=st.integers(0, 1000))
 def test_divergence_equals_scipys(before: list[int], seed: int) -> None:
     before_K = np.array(before)
