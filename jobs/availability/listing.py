@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -31,7 +31,7 @@ LISTING_SCHEMA = pa.schema(
 )
 """In the order of the catalogue. The vocabulary, as JSON, is in the schema's metadata: `labels`.
 
-So is `published`: how many clips each listed set holds by its publisher's count, by title.
+So is `published`: for each set that was listed its title, its splits and the publisher's count.
 """
 
 _LABELS, _PUBLISHED = b"labels", b"published"
@@ -58,7 +58,8 @@ def listing_table(catalogue: Catalogue) -> pa.Table:
         column("stop_seconds", lambda clip: clip.cut.stop_seconds if clip.cut else None),
         column("seconds", _seconds),
     ]
-    schema = _schema(catalogue.labels, {catalogue.title: catalogue.expected_num_clips})
+    splits = sorted({clip.split for clip in clips})
+    schema = _schema(catalogue.labels, [[catalogue.title, splits, catalogue.expected_num_clips]])
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -107,12 +108,19 @@ def read_listing(store: Store) -> tuple[pa.Table, tuple[str, ...]]:
 
 
 def published_num_clips(listing: pa.Table) -> dict[str, int]:
-    """Return how many clips the publishers count, by the title of the listed set."""
-    text = (listing.schema.metadata or {}).get(_PUBLISHED, b"{}")
-    return {str(title): int(count) for title, count in json.loads(text).items()}
+    """Return how many clips the publishers count, by the title and splits of what was listed."""
+    return {
+        f"{title} ({', '.join(splits)})" if splits else title: num_clips
+        for title, splits, num_clips in _published(listing)
+    }
 
 
-def _schema(labels: tuple[str, ...], published: Mapping[str, int]) -> pa.Schema:
+def _published(listing: pa.Table) -> list[Any]:
+    rows: list[Any] = json.loads((listing.schema.metadata or {}).get(_PUBLISHED, b"[]"))
+    return rows
+
+
+def _schema(labels: tuple[str, ...], published: list[Any]) -> pa.Schema:
     return LISTING_SCHEMA.with_metadata(
         {_LABELS: json.dumps(labels).encode(), _PUBLISHED: json.dumps(published).encode()}
     )
@@ -146,5 +154,7 @@ def _merged(before: pa.Table, labels: tuple[str, ...], listed: pa.Table, *, wher
     rows = pc.coalesce(pc.add(place, len(before)), pa.array(range(len(before)), pa.int32()))
     everything = pa.concat_tables([before, listed.replace_schema_metadata()])
     merged = pa.concat_tables([everything.take(rows), listed.filter(is_new)])
-    published = published_num_clips(before) | published_num_clips(listed)
-    return merged.cast(_schema(labels, published))
+    (new,) = _published(listed)
+    # A count stands until one comes that covers a split of it too: two would count that twice.
+    standing = [row for row in _published(before) if not set(row[1]) & set(new[1]) and row != new]
+    return merged.cast(_schema(labels, [*standing, new]))

@@ -65,7 +65,7 @@ def test_report_is_of_the_latest_run_and_compares_with_the_one_before(
     out = tmp_path / "report"
     assert run("report", dataset, "--out", out) == 0
     said = words(capsys)
-    assert f"Toy at {dataset}, run a-second" in said
+    assert f"Toy (eval, train) at {dataset}, run a-second" in said
     assert "listed 6 clips alive 4 (66.67%) gone 1 (16.67%) blocked 1 (16.67%)" in said
     assert "survival 66.67% to 83.33%" in said
     assert "since z-first 1 clips lost, 1 recovered" in said

@@ -67,7 +67,7 @@ def test_what_is_written_is_what_is_read(store: Store) -> None:
     table, labels = read_listing(store)
     assert table.equals(listing_table(listed))
     assert labels == LABELS
-    assert published_num_clips(table) == {"Toy": 3}
+    assert published_num_clips(table) == {"Toy (train)": 3}
 
 
 def test_listing_the_same_again_changes_no_byte(store: Store) -> None:
@@ -80,13 +80,22 @@ def test_listing_the_same_again_changes_no_byte(store: Store) -> None:
 def test_second_split_is_listed_beside_the_first_and_rows_listed_again_are_renewed(
     store: Store,
 ) -> None:
-    write_listing(store, catalogue(clip(1), clip(2), title="Toy train"))
+    write_listing(store, catalogue(clip(1), clip(2)))
     renewed = clip(2, labels=("cat",))
-    write_listing(store, catalogue(clip(3, split="eval"), renewed, title="Toy eval"))
+    write_listing(store, catalogue(clip(3, split="eval"), renewed))
     table, _ = read_listing(store)
     assert table["clip_id"].to_pylist() == [clip(1).id, clip(2).id, clip(3).id]
     assert table["labels"].to_pylist() == [["dog"], ["cat"], ["dog"]]
-    assert published_num_clips(table) == {"Toy train": 3, "Toy eval": 3}
+    assert published_num_clips(table) == {"Toy (eval, train)": 3}
+
+
+def test_published_counts_of_different_splits_add_up_and_none_counts_twice(store: Store) -> None:
+    train, eval_ = catalogue(clip(1), clip(2)), catalogue(clip(3, split="eval"))
+    for listed in (train, eval_, train):
+        write_listing(store, listed)
+    assert published_num_clips(read_listing(store)[0]) == {"Toy (eval)": 2, "Toy (train)": 3}
+    write_listing(store, catalogue(*train.clips, *eval_.clips))
+    assert published_num_clips(read_listing(store)[0]) == {"Toy (eval, train)": 4}
 
 
 def test_listing_of_other_classes_is_refused(store: Store) -> None:

@@ -89,7 +89,7 @@ def test_summary_says_what_the_tables_and_lists_hold(folder: Path) -> None:
     assert summary["listed"] == 24
     assert summary["states"]["alive"] == 16
     assert summary["survival"] == pytest.approx(16 / 24)
-    assert summary["published"] == {"Toy sounds": 25}
+    assert summary["published"] == {"Toy sounds (eval, train)": 25}
     for split, row in summary["splits"].items():
         data = (folder / "ids" / f"{split}.txt").read_bytes()
         assert hashlib.sha256(data).hexdigest() == row["ids_sha256"]
@@ -141,7 +141,7 @@ def test_card_says_what_a_paper_quotes() -> None:
     card = dataset_card(told)
     assert card.startswith('---\npretty_name: "Toy sounds"\n')
     assert "16 of 24 listed clips are there (**66.67%**)" in card
-    assert "**24 clips are listed, 25 are published** (Toy sounds: 25)" in card
+    assert "**24 clips are listed, 25 are published** (Toy sounds (eval, train): 25)" in card
     for ids in told.alive.values():
         assert f"`{ids.sha256}`" in card
     assert "| digest of the shards | f00d |" in card
