@@ -1,126 +1,233 @@
-"""How long and how much memory the state of every clip takes, from a log of millions of attempts.
+"""How long a catalogue of AudioSet's size takes from listing to report, and how much memory.
 
-`python -m benchmarks.availability --attempts 2000000`
+`python -m benchmarks.availability` makes a synthetic catalogue of 2,000,000 clips and 527 classes
+and two runs over it, and times each step. Making them is not timed. Writes
+`results/availability.md` and `.json`.
 """
 
 import argparse
-import itertools
-import json
+import multiprocessing
 import os
-import resource
 import tempfile
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from benchmarks.machine import write_results
-from jobs.availability.attempt import Attempt, Vantage
-from jobs.availability.classifier import classify
-from jobs.availability.log import part_name, read_attempts
-from jobs.availability.log_schema import to_line
-from jobs.availability.outcome import Code, Evidence, Group, Outcome
-from jobs.availability.reduction import REDUCED_COLUMNS, reduce_attempts
-from jobs.availability.snapshot import write_snapshot
-from shardwriter.storage import LocalStore
+from jobs.availability.census import take_census
+from jobs.availability.common_eval import common_alive
+from jobs.availability.diff import diff_snapshots
+from jobs.availability.label_shift import label_shifts
+from jobs.availability.listing import listing_table, read_listing, write_listing
+from jobs.availability.planner import plan_ingest
+from jobs.availability.report_files import write_report_files
+from jobs.availability.snapshot import SNAPSHOT_SCHEMA, read_snapshot, write_snapshot
+from jobs.availability.standing import STATES, stand
+from jobs.availability_report import load_survey
+from jobs.catalogues.catalogue import Catalogue, ClipRef
+from shardwriter.audio import Cut
+from shardwriter.storage import open_store
 
-_ROWS_PER_PART = 10_000
-_NUM_RUNS = 2
-_START = datetime(2026, 1, 1, tzinfo=UTC)
-_CLIP, _RUN, _TIME = "@clip@", "@run@", "@time@"
-_FAILURES = (
-    "ERROR: [youtube] abc: Private video. Sign in if you've been granted access to this video.",
-    "ERROR: [youtube] abc: Video unavailable",
-    "ERROR: [youtube] abc: Sign in to confirm you're not a bot.",
-    "ERROR: [youtube] abc: Video unavailable. This video is no longer available because the "
-    "YouTube account associated with this video has been terminated.",
-)
-
-
-def _lines() -> list[str]:
-    """Return ten lines of a log, six of them alive, with marks for what differs."""
-    ok = Outcome(code=Code.OK, group=Group.OK, evidence=Evidence(), rules_version=1)
-    outcomes = [*[ok] * 6, *(classify(text) for text in _FAILURES)]
-    return [to_line(_attempt(outcome)).decode() for outcome in outcomes]
-
-
-def _attempt(outcome: Outcome) -> Attempt:
-    digest = "0" * 64 if outcome.group == Group.OK else None
-    return Attempt(
-        run_id=_RUN, attempt=1, source="youtube", clip_id=_CLIP, video_id="abcdefghijk",
-        start_seconds=30.0, stop_seconds=40.0, time_utc=_TIME, code=outcome.code,
-        group=outcome.group, evidence=outcome.evidence, tool="yt-dlp 2026.10.26",
-        rules_version=outcome.rules_version, vantage=Vantage(region="eu"), client="visionos",
-        num_bytes=2_000_000, seconds=4.5, canary_state="ok", source_sha256=digest,
-        pcm_sha256=digest,
-    )  # fmt: skip
-
-
-def _clip_id(number: int) -> str:
-    return f"audioset/{number:011d}_30000"
-
-
-def _rows(num_attempts: int) -> Iterator[str]:
-    lines = _lines()
-    for number in range(num_attempts):
-        run, clip = number % _NUM_RUNS, number // _NUM_RUNS
-        when = _START + timedelta(days=20 * run, milliseconds=clip)
-        line = lines[clip * 7 % len(lines)].replace(_CLIP, _clip_id(clip))
-        line = line.replace(_TIME, when.isoformat(timespec="milliseconds")[:23] + "Z")
-        yield line.replace(_RUN, f"run-{run}")
-
-
-def _peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+T = TypeVar("T")
+NUM_CLASSES = 527
+_CODES = ("ok", "private", "age_gated", "bot_check", "member_missing", "timeout")
 
 
 def main() -> None:
-    """Make a log, read it, reduce it, write the snapshot; print and keep the figures."""
+    """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--attempts", type=int, default=2_000_000)
-    num_attempts = parser.parse_args().attempts
+    parser.add_argument("--clips", type=int, default=2_000_000)
+    num_clips = parser.parse_args().clips
     with tempfile.TemporaryDirectory() as folder:
-        store = LocalStore(Path(folder))
-        rows = _rows(num_attempts)
-        for number in itertools.count():
-            part = "".join(itertools.islice(rows, _ROWS_PER_PART))
-            if not part:
-                break
-            store.put(part_name("run", "w0", number), part.encode())
-        listing = pa.table({"clip_id": [_clip_id(number) for number in range(num_attempts)]})
-        before = _peak_gb()
-        steps: list[tuple[str, float, float]] = []
-
-        def done(step: str, start: tuple[float, float]) -> tuple[float, float]:
-            now = time.perf_counter(), time.process_time()
-            steps.append((step, now[0] - start[0], now[1] - start[1]))
-            return now
-
-        start = time.perf_counter(), time.process_time()
-        attempts = read_attempts(store, REDUCED_COLUMNS)
-        start = done("read the log", start)
-        snapshot = reduce_attempts(attempts, listing)
-        start = done("reduce it to states", start)
-        write_snapshot(store, "run", snapshot)
-        done("write the snapshot", start)
-    states = {row["values"]: row["counts"] for row in snapshot["state"].value_counts().to_pylist()}
-    table = [(step, f"{wall:.1f} s", f"{cpu:.1f} s") for step, wall, cpu in steps]
-    total = [sum(step[column] for step in steps) for column in (1, 2)]
+        steps = [
+            *_in_process_of_its_own(plan_steps, num_clips, folder),
+            *_in_process_of_its_own(count_steps, folder),
+            *_in_process_of_its_own(report_steps, folder),
+        ]
     write_results(
         "availability",
-        title=f"{num_attempts:,} attempts to the states of {num_attempts:,} listed clips",
-        header=["step", "wall clock", "CPU"],
-        rows=[*table, ("all", f"{total[0]:.1f} s", f"{total[1]:.1f} s")],
-        notes=[
-            f"Peak memory {_peak_gb():.2f} GB, of which {before:.2f} GB before the first step. "
-            f"Load average of the last 5 minutes: {os.getloadavg()[1]:.1f}, one is the benchmark's."
+        title=f"From the catalogue to the report, {num_clips:,} clips of {NUM_CLASSES} classes",
+        header=["process", "step", "CPU seconds", "wall seconds", "peak memory, GiB"],
+        rows=[
+            [
+                step.process,
+                step.name,
+                f"{step.cpu_seconds:.1f}",
+                f"{step.seconds:.1f}",
+                f"{step.peak_bytes / 2**30:.2f}",
+            ]
+            for step in steps
         ],
-        data={"steps": steps, "peak_gb": _peak_gb(), "states": states},
-        command=f"python -m benchmarks.availability --attempts {num_attempts}",
+        notes=[
+            "Peak memory is that of the process so far, Python and libraries included: for "
+            "planning with the catalogue's own Python objects, for the report with two runs, since "
+            "it compares them. The report is its whole folder: page with seven pictures, card, "
+            "tables, id lists. Other work ran on the machine: load average "
+            f"{os.getloadavg()[1]:.1f}, so the CPU seconds say more than the wall clock.",
+        ],
+        data={"steps": [asdict(step) for step in steps]},
+        command=f"python -m benchmarks.availability --clips {num_clips}",
     )
-    print(json.dumps(states))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a step took."""
+
+    process: str
+    name: str
+    seconds: float
+    """By the wall clock."""
+    cpu_seconds: float
+    """Of all threads."""
+    peak_bytes: int
+    """Largest resident size that the process had up to the end of the step."""
+
+
+class Stopwatch:
+    """Times the steps of one process."""
+
+    def __init__(self, process: str) -> None:
+        self.steps: list[Step] = []
+        self._process = process
+
+    def timed(self, name: str, work: Callable[[], T]) -> T:
+        """Do one step."""
+        started, cpu_started = time.perf_counter(), time.process_time()
+        result = work()
+        self.steps.append(
+            Step(
+                process=self._process,
+                name=name,
+                seconds=time.perf_counter() - started,
+                cpu_seconds=time.process_time() - cpu_started,
+                peak_bytes=_peak_bytes(),
+            )
+        )
+        return result
+
+
+def _peak_bytes() -> int:
+    """Return the largest resident size so far; `ru_maxrss` would count the parent's as well."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(kilobytes) * 1024
+
+
+def _in_process_of_its_own(steps: Callable[..., list[Step]], *arguments: object) -> list[Step]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+        return pool.submit(steps, *arguments).result()
+
+
+def plan_steps(num_clips: int, folder: str) -> list[Step]:
+    """Time what a dry run does with a catalogue, and write two runs for the other processes."""
+    watch = Stopwatch("dry run")
+    store = open_store(folder)
+    catalogue = make_catalogue(num_clips)
+    table = watch.timed("catalogue to listing", lambda: listing_table(catalogue))
+    watch.timed("plan", lambda: plan_ingest(table, source="youtube"))
+    write_listing(store, catalogue)
+    for number in (1, 2):
+        write_snapshot(store, f"run-{number}", make_snapshot(table, seed=number))
+    return watch.steps
+
+
+def count_steps(folder: str) -> list[Step]:
+    """Time each count and comparison by itself."""
+    watch = Stopwatch("step by step")
+    store = open_store(folder)
+    listing, labels = watch.timed("read the listing", lambda: read_listing(store))
+    first, second = watch.timed(
+        "read two snapshots",
+        lambda: (read_snapshot(store, "run-1"), read_snapshot(store, "run-2")),
+    )
+    standing = watch.timed("join listing and snapshot", lambda: stand(listing, labels, second))
+    watch.timed("census", lambda: take_census(standing))
+    watch.timed("label shift", lambda: label_shifts(standing))
+    watch.timed("diff of the two", lambda: diff_snapshots(first, second))
+    watch.timed("common ids with digest", lambda: common_alive([first, second]))
+    return watch.steps
+
+
+def report_steps(folder: str) -> list[Step]:
+    """Time `melstream availability report` as a user runs it."""
+    watch = Stopwatch("report")
+    survey = watch.timed(
+        "read, count and compare", lambda: load_survey(folder, run_id=None, since=None, s3=None)
+    )
+    watch.timed(
+        "write page, card, tables, ids", lambda: write_report_files(survey, Path(folder, "report"))
+    )
+    return watch.steps
+
+
+def make_catalogue(num_clips: int) -> Catalogue:
+    """Return clips in three splits with one to three labels each, some classes rare."""
+    rng = np.random.default_rng(0)
+    # D: draws of a label for each clip
+    weights = np.arange(1, NUM_CLASSES + 1) ** -0.7
+    labels = tuple(f"class {number:03d}" for number in range(NUM_CLASSES))
+    label_ND = rng.choice(NUM_CLASSES, size=(num_clips, 3), p=weights / weights.sum())
+    count_N = rng.integers(1, 4, size=num_clips)
+    splits = ("unbalanced_train",) * 48 + ("balanced_train", "eval")
+    clips = tuple(
+        ClipRef(
+            id=f"synthetic/{number:011d}_30000",
+            file=None,
+            split=splits[number % 50],
+            labels=tuple(labels[label] for label in dict.fromkeys(chosen[:count])),
+            video_id=f"{number:011d}",
+            cut=Cut(start_seconds=30.0, stop_seconds=40.0),
+        )
+        for number, (chosen, count) in enumerate(
+            zip(label_ND.tolist(), count_N.tolist(), strict=True)
+        )
+    )
+    return Catalogue(
+        name="synthetic",
+        title="synthetic",
+        labels=labels,
+        clips=clips,
+        rejections=(),
+        expected_num_clips=num_clips,
+        licence="none",
+        citation="none",
+    )
+
+
+def make_snapshot(listing: pa.Table, *, seed: int) -> pa.Table:
+    """Return a run in which four clips of five are alive, the rest in every other state."""
+    rng = np.random.default_rng(seed)
+    num_clips = len(listing)
+    state_N = rng.choice(len(STATES), size=num_clips, p=[0.8, 0.1, 0.04, 0.02, 0.01, 0.03])
+    moments_N = np.datetime64("2026-11-01T00:00:00.000") + np.arange(num_clips) * np.timedelta64(
+        900, "ms"
+    )
+    times = pa.array([f"{time}Z" for time in moments_N.astype(str)])
+    hashes = pa.array([f"{number:064x}" for number in range(num_clips)])
+    seen = pa.array(state_N != 0)
+    alive_times = pc.if_else(seen, pa.scalar(None, pa.string()), times)
+    columns = {
+        "clip_id": listing["clip_id"],
+        "state": pa.array(STATES).take(pa.array(state_N)),
+        "code": pa.array(_CODES).take(pa.array(state_N)),
+        "first_seen": alive_times,
+        "last_seen": alive_times,
+        "last_attempt": times,
+        "num_attempts": pa.array(np.ones(num_clips, dtype=np.int32)),
+        "verdict_strength": pa.array(["confirmed"]).take(pa.array(np.zeros(num_clips, dtype=int))),
+        "source_sha256": hashes,
+        "pcm_sha256": pc.if_else(seen, pa.scalar(None, pa.string()), hashes),
+    }
+    return pa.Table.from_arrays(list(columns.values()), schema=SNAPSHOT_SCHEMA)
 
 
 if __name__ == "__main__":

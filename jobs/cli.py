@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from jobs.availability_commands import add_availability
 from jobs.console import complain
 from jobs.dataset_commands import add_inspect, add_sync, add_verify
 from jobs.making_commands import add_index, add_ingest
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add_inspect(commands)
     add_verify(commands)
     add_sync(commands)
+    add_availability(commands)
     add_train(commands)
     return parser
 
