@@ -109,7 +109,7 @@ def main() -> None:
     table = [(step, f"{wall:.1f} s", f"{cpu:.1f} s") for step, wall, cpu in steps]
     total = [sum(step[column] for step in steps) for column in (1, 2)]
     write_results(
-        "availability",
+        "attempts_log",
         title=f"{num_attempts:,} attempts to the states of {num_attempts:,} listed clips",
         header=["step", "wall clock", "CPU"],
         rows=[*table, ("all", f"{total[0]:.1f} s", f"{total[1]:.1f} s")],
