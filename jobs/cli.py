@@ -13,6 +13,10 @@ from jobs.making_commands import add_index, add_ingest
 from jobs.training_commands import add_demo, add_train
 from shardwriter.errors import ConfigError, MelstreamError
 
+_TORCH = "install torch==2.11.* and torchaudio==2.11.*, or use the image melstream:train"
+_WAYS_OUT = {"torch": _TORCH, "torchaudio": _TORCH}
+"""Packages that ingesting does without: the image for that leaves them out."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can mend are one line, without a traceback."""
@@ -23,6 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(arguments.command, err, status=2)
     except MelstreamError as err:
         return _fail(arguments.command, err, status=1)
+    except ModuleNotFoundError as err:
+        way_out = _WAYS_OUT.get(err.name or "")
+        if way_out is None:
+            raise
+        problem = f"needs {err.name}, which this installation goes without: {way_out}"
+        return _fail(arguments.command, problem, status=2)
     except KeyboardInterrupt:
         return _fail(arguments.command, "interrupted", status=130)
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough

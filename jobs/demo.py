@@ -120,6 +120,8 @@ def _ingest(dataset: Path) -> IngestSummary:
 
 def _train_command(dataset: Path, run: Path, options: DemoOptions) -> list[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    # The host's own name, which is torchrun's default, is not resolved everywhere.
+    command += ["--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(options.num_processes), "-m", "jobs.cli"]
     command += ["train", str(dataset), "--folds", TRAIN_FOLDS, "--eval-fold", str(EVAL_FOLD)]
     command += ["--out", str(run)]
