@@ -34,6 +34,7 @@ class HttpFetcher:
     """Gets `ClipRef.file` from below a URL: one request a clip, resumed where it breaks off."""
 
     kind = "http"
+    tool = TOOL
 
     def __init__(
         self,
@@ -100,7 +101,7 @@ class HttpFetcher:
             file=file,
             cut=clip.cut,
             num_bytes=num_bytes,
-            tool=TOOL,
+            tool=self.tool,
             metadata={
                 name.lower().replace("-", "_"): headers[name]
                 for name in _KEPT_HEADERS

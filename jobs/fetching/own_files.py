@@ -12,11 +12,11 @@ from jobs.fetching.own_outcome import own_outcome
 from jobs.sources import Source, open_source
 from shardwriter.errors import StorageError
 
-_TOOL = "jobs.sources"
-
 
 class OwnFilesFetcher:
     """Reads `ClipRef.file` from a folder or an archive."""
+
+    tool = "jobs.sources"
 
     def __init__(self, path: str, *, kind: str) -> None:
         """Take the place.
@@ -54,7 +54,7 @@ class OwnFilesFetcher:
             data = self._source.read(file)
         except StorageError as err:
             return self._unread(self._source, file, err)
-        return SourceAudio(data=data, file=file, cut=clip.cut, num_bytes=len(data), tool=_TOOL)
+        return SourceAudio(data=data, file=file, cut=clip.cut, num_bytes=len(data), tool=self.tool)
 
     def _unread(self, source: Source, name: str, error: StorageError) -> Outcome:
         """Tell a file that is not there from a disk that fails, which is ours to mend."""

@@ -13,13 +13,13 @@ from shardwriter.errors import StorageError, TransientStorageError
 from shardwriter.storage import S3Options, Store, open_store
 
 MAX_OBJECT_BYTES = 1 << 29
-_TOOL = "shardwriter.storage"
 
 
 class S3Fetcher:
     """Reads `ClipRef.file` below a prefix; a broken transfer goes on where it stopped."""
 
     kind = "s3"
+    tool = "shardwriter.storage"
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class S3Fetcher:
             return own_outcome(
                 Code.TOO_LONG, expected=f"at most {self._max_object_bytes} bytes", got="more"
             )
-        return SourceAudio(data=data, file=file, cut=clip.cut, num_bytes=len(data), tool=_TOOL)
+        return SourceAudio(data=data, file=file, cut=clip.cut, num_bytes=len(data), tool=self.tool)
 
 
 def _passing(error: TransientStorageError) -> Outcome:

@@ -12,6 +12,7 @@ YouTube's throttling, would bypass yt-dlp's cookies, proxy and time of availabil
 """
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -37,9 +38,10 @@ _LIVE = frozenset({"is_live", "is_upcoming", "post_live"})
 _DURATION_ROUNDING_SECONDS = 1.0
 """YouTube tells whole seconds; within this the decoded samples decide."""
 _KEPT = (
-    *("license", "uploader", "uploader_id", "channel", "channel_id", "availability", "age_limit"),
-    *("duration", "epoch", "live_status", "format_id", "ext", "acodec", "asr", "abr", "filesize"),
+    *("uploader", "uploader_id", "channel", "channel_id", "availability", "age_limit"),
+    *("duration", "live_status", "format_id", "ext", "acodec", "asr", "abr", "filesize"),
 )
+"""Nothing of the clock: what is kept may get into a sample's labels, and the log has the time."""
 
 
 class YoutubeFetcher:
@@ -66,6 +68,11 @@ class YoutubeFetcher:
         cookies = self._options.cookies_file
         if cookies is not None and not cookies.is_file():
             raise ConfigError(f"there is no cookies file {cookies}")
+
+    @property
+    def tool(self) -> str:
+        """Name and version of yt-dlp."""
+        return f"yt-dlp {importlib.metadata.version('yt-dlp')}"
 
     @contextlib.contextmanager
     def open(self) -> Iterator["YoutubeFetcher"]:
@@ -119,7 +126,6 @@ class YoutubeFetcher:
 
     def _read(self, info: dict[str, Any], clip: ClipRef) -> SourceAudio | Outcome:
         from yt_dlp.utils import YoutubeDLError
-        from yt_dlp.version import __version__
 
         if self._folder is None:
             raise RuntimeError("fetch was called outside `open`")
@@ -137,13 +143,14 @@ class YoutubeFetcher:
             return self._classify(err, is_media=True)
         if not data:
             return self._classify("Did not get any data blocks", is_media=True)
-        kept = {name: info[name] for name in _KEPT if info.get(name) is not None}
+        told = {"licence": info.get("license")} | {name: info.get(name) for name in _KEPT}
+        kept = {name: value for name, value in told.items() if value is not None}
         return SourceAudio(
             data=data,
             file=f"{clip.video_id}.{info.get('ext') or 'bin'}",
             cut=clip.cut,
             num_bytes=media.num_bytes,
-            tool=f"yt-dlp {__version__}",
+            tool=self.tool,
             client=str(info.get("_client") or ""),
             metadata=kept | {"is_whole": media.is_whole},
         )

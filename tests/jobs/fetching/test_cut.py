@@ -5,9 +5,12 @@ import functools
 import numpy as np
 import pytest
 
+from jobs.availability.outcome import Code
 from jobs.fetching.fetcher import SourceAudio
+from jobs.fetching.validate import judge
 from jobs.fetching.youtube import YoutubeFetcher
 from shardwriter.audio import CleanAudio, clean_audio
+from shardwriter.errors import AudioError
 from tests.jobs.fetching import media
 from tests.jobs.fetching.site import Site
 from tests.jobs.fetching.youtube_site import clip_of, put_video
@@ -87,3 +90,36 @@ def test_a_cut_that_runs_over_the_end_is_as_long_as_what_is_there(
 ) -> None:
     audio = cut_out(site, youtube, video("webm"), 20.0, 30.0)
     assert len(audio.pcm_T) / RATE_HZ == pytest.approx(5.0, abs=0.02)
+
+
+def judged(youtube: YoutubeFetcher, start: float, stop: float) -> Code:
+    clip = clip_of(start, stop)
+    got = youtube.fetch(clip)
+    assert isinstance(got, SourceAudio), got
+    try:
+        audio = clean_audio(
+            got.data, file=got.file, sample_rate_hz=None, max_seconds=600, cut=got.cut
+        )
+    except AudioError as err:
+        return judge(clip, err).code
+    return judge(clip, audio).code
+
+
+@pytest.mark.parametrize("form", ["webm", "fragmented_m4a"])
+def test_a_video_that_does_not_tell_its_length_is_judged_by_its_samples(
+    site: Site, youtube: YoutubeFetcher, form: str
+) -> None:
+    put_video(site, video(form))
+    assert judged(youtube, 10.0, 20.0) is Code.OK
+    assert judged(youtube, 20.0, 30.0) is Code.SHORT_CLIP
+    assert judged(youtube, 30.0, 40.0) is Code.CLIP_PAST_END
+
+
+def test_a_video_that_was_muted_is_silent(
+    site: Site, youtube: YoutubeFetcher, pcm_T: np.ndarray
+) -> None:
+    muted_T = pcm_T.copy()
+    muted_T[9 * RATE_HZ :] = 0
+    put_video(site, media.webm(muted_T), duration=SECONDS)
+    assert judged(youtube, 10.0, 20.0) is Code.SILENT
+    assert judged(youtube, 0.0, 10.0) is Code.OK

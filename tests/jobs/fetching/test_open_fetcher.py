@@ -26,6 +26,7 @@ OPTIONS = FetchOptions(http=HttpOptions(allow_private_hosts=True))
 def test_what_the_user_gives_chooses_the_fetcher(source: str, kind: str) -> None:
     fetcher = open_fetcher(source)
     assert fetcher.kind == kind
+    assert fetcher.tool
     assert pickle.loads(pickle.dumps(fetcher)).kind == kind
 
 
