@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jobs.availability.outcome import Code, Outcome
-from jobs.fetching import youtube_media
+from jobs.fetching import prefix, youtube_media
 from jobs.fetching.fetcher import SourceAudio
 from jobs.fetching.youtube import YoutubeFetcher
 from jobs.fetching.youtube_options import YoutubeOptions
@@ -83,6 +83,24 @@ def test_a_beginning_that_does_not_reach_far_enough_is_grown(
     asked = [headers["range"] for at, headers in site.requests if at == path]
     assert len(asked) in (2, 3)
     assert got.num_bytes == len(got.data) < len(opus)
+
+
+@pytest.mark.parametrize("stop", [3.0, 9.99, 17.5])
+def test_the_beginning_is_enough_without_luck(
+    site: Site,
+    youtube: YoutubeFetcher,
+    opus: bytes,
+    pcm_T: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: float,
+) -> None:
+    # No byte more than the margin asks for, so that the margin itself is what suffices.
+    monkeypatch.setattr(prefix, "_HEADER_BYTES", 0)
+    monkeypatch.setattr(prefix, "_GROWTH", 1.0)
+    put_video(site, opus, duration=SECONDS, tbr=10)
+    got = fetched(youtube, stop - 2.0, stop)
+    assert len(samples(got)) == 2 * media.RATE_HZ
+    assert len(got.data) < len(opus)
 
 
 def test_an_index_at_the_end_is_fetched_with_all_the_rest(

@@ -10,6 +10,8 @@ from yt_dlp.extractor.youtube import YoutubeIE
 
 
 class LoopbackYoutubeIE(YoutubeIE, plugin_name="loopback"):
+    _GEO_BYPASS = True  # as most extractors have it: the user's choice decides
+
     def _real_extract(self, url):
         video_id = self._match_id(url)
         page = self._download_json(
