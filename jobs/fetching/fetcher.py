@@ -40,6 +40,10 @@ class Fetcher(Protocol):
     def kind(self) -> str:
         """Kind of source, as `Attempt.source` has it."""
 
+    @property
+    def tool(self) -> str:
+        """What fetches, with version: of tries that fail, too."""
+
     def open(self) -> AbstractContextManager["Fetcher"]:
         """Return a context in which `fetch` may be called."""
 

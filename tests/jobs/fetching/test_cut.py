@@ -1,0 +1,125 @@
+"""Where a cut lies, measured against what was encoded; fetched as the beginning of a video."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from jobs.availability.outcome import Code
+from jobs.fetching.fetcher import SourceAudio
+from jobs.fetching.validate import judge
+from jobs.fetching.youtube import YoutubeFetcher
+from shardwriter.audio import CleanAudio, clean_audio
+from shardwriter.errors import AudioError
+from tests.jobs.fetching import media
+from tests.jobs.fetching.site import Site
+from tests.jobs.fetching.youtube_site import clip_of, put_video
+from tests.shardwriter.media import lag
+
+SECONDS = 25.0
+RATE_HZ = media.RATE_HZ
+AAC_DELAY = 1024
+"""Of FFmpeg's encoder: 21 ms at 48 kHz."""
+
+
+@pytest.fixture(scope="module")
+def pcm_T() -> np.ndarray:
+    return media.noise(SECONDS)
+
+
+@functools.cache
+def video(form: str) -> bytes:
+    """A whole video in a form that `media` makes, encoded once."""
+    data: bytes = getattr(media, form)(media.noise(SECONDS))
+    return data
+
+
+def cut_out(
+    site: Site, youtube: YoutubeFetcher, data: bytes, start: float, stop: float, **told: object
+) -> CleanAudio:
+    put_video(site, data, duration=SECONDS, filesize=len(data), **told)
+    got = youtube.fetch(clip_of(start, stop))
+    assert isinstance(got, SourceAudio), got
+    return clean_audio(got.data, file=got.file, sample_rate_hz=None, max_seconds=600, cut=got.cut)
+
+
+def expected(pcm_T: np.ndarray, start: float, stop: float) -> np.ndarray:
+    return pcm_T[round(start * RATE_HZ) : round(stop * RATE_HZ)]
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+@pytest.mark.parametrize("start", [0.0, 13.3701])
+def test_a_lossless_cut_is_exact_to_the_sample(
+    site: Site,
+    youtube: YoutubeFetcher,
+    pcm_T: np.ndarray,
+    form: str,
+    start: float,
+) -> None:
+    audio = cut_out(site, youtube, video(form), start, start + 10)
+    assert np.array_equal(audio.pcm_T, expected(pcm_T, start, start + 10))
+
+
+@pytest.mark.parametrize("start", [0.0, 13.37])
+@pytest.mark.parametrize(
+    ("form", "late", "num_priming"),
+    [
+        ("webm", 0, 312),  # the container tells Opus' pre-skip
+        ("m4a", 0, AAC_DELAY),  # so does an edit list
+        # As YouTube serves AAC: no edit list, so the delay stays, and nobody can know it.
+        ("fragmented_m4a", AAC_DELAY, None),
+    ],
+)
+def test_a_lossy_cut_is_late_by_no_more_than_a_delay_that_its_container_hides(
+    site: Site,
+    youtube: YoutubeFetcher,
+    pcm_T: np.ndarray,
+    form: str,
+    late: int,
+    num_priming: int | None,
+    start: float,
+) -> None:
+    audio = cut_out(site, youtube, video(form), start, start + 10)
+    assert len(audio.pcm_T) == 10 * RATE_HZ
+    assert lag(audio.pcm_T, expected(pcm_T, start, start + 10)) == late
+    assert audio.source.num_priming_samples == num_priming
+
+
+def test_a_cut_that_runs_over_the_end_is_as_long_as_what_is_there(
+    site: Site, youtube: YoutubeFetcher, pcm_T: np.ndarray
+) -> None:
+    audio = cut_out(site, youtube, video("webm"), 20.0, 30.0)
+    assert len(audio.pcm_T) / RATE_HZ == pytest.approx(5.0, abs=0.02)
+
+
+def judged(youtube: YoutubeFetcher, start: float, stop: float) -> Code:
+    clip = clip_of(start, stop)
+    got = youtube.fetch(clip)
+    assert isinstance(got, SourceAudio), got
+    try:
+        audio = clean_audio(
+            got.data, file=got.file, sample_rate_hz=None, max_seconds=600, cut=got.cut
+        )
+    except AudioError as err:
+        return judge(clip, err).code
+    return judge(clip, audio).code
+
+
+@pytest.mark.parametrize("form", ["webm", "fragmented_m4a"])
+def test_a_video_that_does_not_tell_its_length_is_judged_by_its_samples(
+    site: Site, youtube: YoutubeFetcher, form: str
+) -> None:
+    put_video(site, video(form))
+    assert judged(youtube, 10.0, 20.0) is Code.OK
+    assert judged(youtube, 20.0, 30.0) is Code.SHORT_CLIP
+    assert judged(youtube, 30.0, 40.0) is Code.CLIP_PAST_END
+
+
+def test_a_video_that_was_muted_is_silent(
+    site: Site, youtube: YoutubeFetcher, pcm_T: np.ndarray
+) -> None:
+    muted_T = pcm_T.copy()
+    muted_T[9 * RATE_HZ :] = 0
+    put_video(site, media.webm(muted_T), duration=SECONDS)
+    assert judged(youtube, 10.0, 20.0) is Code.SILENT
+    assert judged(youtube, 0.0, 10.0) is Code.OK
