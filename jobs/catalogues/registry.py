@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from jobs.catalogues import esc50
+from jobs.catalogues import audioset, esc50
 from jobs.catalogues.description import Dataset
 from shardwriter.errors import ConfigError
 
 DATASETS: Final[tuple[Dataset, ...]] = (
     esc50.DATASET,
+    audioset.DATASET,
 )
 """In the order in which they are shown."""
 
