@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from jobs.catalogues import audioset, esc50
+from jobs.catalogues import audioset, esc50, fsd50k
 from jobs.catalogues.description import Dataset
 from shardwriter.errors import ConfigError
 
 DATASETS: Final[tuple[Dataset, ...]] = (
     esc50.DATASET,
     audioset.DATASET,
+    fsd50k.DATASET,
 )
 """In the order in which they are shown."""
 
