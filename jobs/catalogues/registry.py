@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from jobs.catalogues import audioset, esc50, fsd50k
+from jobs.catalogues import audioset, esc50, fsd50k, voxceleb1, voxceleb2
 from jobs.catalogues.description import Dataset
 from shardwriter.errors import ConfigError
 
@@ -10,6 +10,8 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     esc50.DATASET,
     audioset.DATASET,
     fsd50k.DATASET,
+    voxceleb1.DATASET,
+    voxceleb2.DATASET,
 )
 """In the order in which they are shown."""
 
