@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jobs.catalogues.audioset_classes import strong_classes, weak_classes
 from jobs.catalogues.audioset_lists import ListContext, read_segments, read_strong
+from jobs.catalogues.audioset_ontology import Ontology, read_ontology
 from jobs.catalogues.catalogue import Catalogue, ClipRef
 from jobs.catalogues.counts import ExpectedCounts
 from jobs.catalogues.description import Dataset, Option
@@ -46,11 +47,12 @@ def _read(source: Source, options: Mapping[str, str]) -> Catalogue:
             "choose the split that it is, or give the folder of the lists"
         )
     classes = strong_classes() if is_strong else weak_classes()
+    expected = _expected(splits, is_strong=is_strong)
     catalogue = assemble(
         DATASET,
         _clips(source, options, splits=splits, is_strong=is_strong),
         labels=classes.labels,
-        expected=_expected(splits, is_strong=is_strong),
+        expected=replace(expected, num_labels_by_split={}) if options["ontology"] else expected,
         where=options["csv"] or source.url,
     )
     if is_strong:
@@ -61,6 +63,7 @@ def _read(source: Source, options: Mapping[str, str]) -> Catalogue:
 def _clips(
     source: Source, options: Mapping[str, str], *, splits: tuple[str, ...], is_strong: bool
 ) -> Iterator[ClipRef]:
+    ontology = _ontology(options["ontology"])
     files = VideoFiles(source, are_whole=options["audio"] == "videos")
     for split in splits:
         name = f"audioset_{split}_strong.tsv" if is_strong else f"{split}_segments.csv"
@@ -70,8 +73,16 @@ def _clips(
             split=split,
             classes=strong_classes() if is_strong else weak_classes(),
             files=files,
+            ontology=ontology,
         )
         yield from (read_strong if is_strong else read_segments)(data, context)
+
+
+def _ontology(path: str) -> Ontology | None:
+    if not path:
+        return None
+    data, where = chosen_file(path, "ontology.json")
+    return read_ontology(data, where=where)
 
 
 def _list(source: Source, options: Mapping[str, str], name: str) -> tuple[bytes, str]:
@@ -129,6 +140,11 @@ DATASET = Dataset(
             help="weak: of the clip; strong: of its events, with their times",
             choices=("weak", "strong"),
             default="weak",
+        ),
+        Option(
+            name="ontology",
+            help="ontology.json: add the ancestors of every label (default: labels as published)",
+            metavar="FILE",
         ),
         Option(
             name="audio",

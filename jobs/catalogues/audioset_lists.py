@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from jobs.catalogues.audioset_classes import AudioSetClasses
+from jobs.catalogues.audioset_ontology import Ontology
 from jobs.catalogues.catalogue import ClipRef
 from jobs.catalogues.tables import (
     Row,
@@ -50,6 +51,20 @@ class ListContext:
     split: str
     classes: AudioSetClasses
     files: VideoFiles
+    ontology: Ontology | None = None
+    """Adds the ancestors of each label that are classes of the list; None: labels as published."""
+
+    def with_ancestors(self, mids: list[str]) -> list[str]:
+        """Return the mids, and behind them their ancestors that are not among them."""
+        if self.ontology is None:
+            return mids
+        ancestors = self.ontology.ancestors
+        above = [parent for mid in mids for parent in ancestors.get(mid, ())]
+        return mids + [
+            mid
+            for mid in dict.fromkeys(above)
+            if mid in self.classes.name_by_mid and mid not in mids
+        ]
 
 
 def read_segments(data: bytes, context: ListContext) -> Iterator[ClipRef]:
@@ -59,7 +74,7 @@ def read_segments(data: bytes, context: ListContext) -> Iterator[ClipRef]:
         ConfigError: the list is not as published: see `jobs.catalogues.tables`.
     """
     num_clips, num_labels = _published_counts(data, context.where)
-    labels_of = _Labels(context.classes)
+    labels_of = _Labels(context)
     got_clips = got_labels = 0
     for row in read_table(data, _SEGMENTS, where=context.where):
         video = row["YTID"]
@@ -70,7 +85,7 @@ def read_segments(data: bytes, context: ListContext) -> Iterator[ClipRef]:
             raise row.error(f"the segment ends at {stop} s, before it starts at {start} s")
         labels, metadata = labels_of(row, row["positive_labels"])
         got_clips += 1
-        got_labels += len(labels)
+        got_labels += row["positive_labels"].count(",") + 1
         yield context.files.clip(
             dataset="audioset",
             video=video,
@@ -117,8 +132,9 @@ def _comment_error(data: bytes, where: str, line: int, got: str, expected: str) 
 class _Labels:
     """Turns mids into labels, and shares the result among clips: few combinations are frequent."""
 
-    def __init__(self, classes: AudioSetClasses) -> None:
-        self._names = classes.name_by_mid
+    def __init__(self, context: ListContext) -> None:
+        self._context = context
+        self._names = context.classes.name_by_mid
         self._known: dict[str, tuple[tuple[str, ...], dict[str, object]]] = {}
 
     def __call__(self, row: Row, text: str) -> tuple[tuple[str, ...], dict[str, object]]:
@@ -131,6 +147,7 @@ class _Labels:
                     raise row.error(f"{mid!r} is none of the {len(self._names)} classes' mids")
             if len(set(mids)) != len(mids):
                 raise row.error(f"a label is there twice in {text!r}")
+            mids = self._context.with_ancestors(mids)
             found = tuple(self._names[mid] for mid in mids), {"mids": mids}
             self._known[text] = found
         return found
@@ -159,7 +176,7 @@ def read_strong(data: bytes, context: ListContext) -> Iterator[ClipRef]:
     for segment, found in events.items():
         video, _, start_ms = segment.rpartition("_")
         start = int(start_ms) / 1000
-        mids = list(dict.fromkeys(str(event[2]) for event in found))
+        mids = context.with_ancestors(list(dict.fromkeys(str(event[2]) for event in found)))
         yield context.files.clip(
             dataset="audioset",
             video=video,

@@ -123,7 +123,7 @@ DATASET = Dataset(
     title="FSD50K",
     summary="51,197 sounds of 0.3 to 30 s from Freesound, 200 classes, several a clip",
     num_classes=200,
-    size="about 25 GB",
+    size="108 hours, 34 GB unpacked",
     licence="dataset CC BY 4.0; each clip CC0, CC BY, CC BY-NC or Sampling+ (field `licence`)",
     citation="E. Fonseca et al. FSD50K: An Open Dataset of Human-Labeled Sound Events. "
     "IEEE/ACM TASLP 30, 2022",

@@ -37,7 +37,11 @@ def description(dataset: Dataset) -> Rows:
     rows += [("target", f"{name}: {what}") for name, what in dataset.targets.items()]
     rows += [("known fault", fault) for fault in dataset.faults]
     rows += [("known leak", leak.what) for leak in dataset.leaks]
-    return rows
+    before = ["", *(name for name, _ in rows)]
+    return [
+        ("" if name == last else name, text)
+        for (name, text), last in zip(rows, before, strict=False)
+    ]
 
 
 def _file(file: PublishedFile) -> str:
@@ -68,7 +72,8 @@ def split_duplicates(
 ) -> tuple[list[DuplicateAudio], list[DuplicateAudio]]:
     """Return the clips with equal audio that are known to be so, and those that are not."""
     known_sets = [clips for leak in catalogue.leaks for clips in leak.clips]
-    known, unknown = [], []
+    known: list[DuplicateAudio] = []
+    unknown: list[DuplicateAudio] = []
     for duplicate in duplicates:
         pair = {from_key(duplicate.key), from_key(duplicate.same_as_key)}
         is_known = any(pair <= clips for clips in known_sets)

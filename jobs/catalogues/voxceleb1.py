@@ -114,7 +114,7 @@ DATASET = Dataset(
     title="VoxCeleb1",
     summary="153,516 utterances of 1,251 speakers, from videos",
     num_classes=1251,
-    size="about 38 GB",
+    size="352 hours, 40 GB unpacked",
     licence="CC BY 4.0 for the metadata; access needs a registration, voices are personal data",
     citation="A. Nagrani, J. S. Chung, A. Zisserman. VoxCeleb: a large-scale speaker "
     "identification dataset. Interspeech 2017",

@@ -49,7 +49,7 @@ DATASET = Dataset(
     title="VoxCeleb2",
     summary="1,128,246 utterances of 6,112 speakers, from videos",
     num_classes=6112,
-    size="about 75 GB",
+    size="2,441 hours of AAC",
     licence="CC BY 4.0 for the metadata; access needs a registration, voices are personal data",
     citation="J. S. Chung, A. Nagrani, A. Zisserman. VoxCeleb2: Deep Speaker Recognition. "
     "Interspeech 2018",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.catalogues.audioset_ontology import read_ontology
 from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.reading import read_catalogue
 from jobs.catalogues.registry import find_dataset
@@ -67,6 +68,14 @@ def test_audioset_comes_out_as_published(
     lengths = [clip.duration.seconds for clip in catalogue.clips if clip.duration is not None]
     assert len(lengths) == num_clips
     assert sum(seconds < 10 for seconds in lengths) == num_short
+
+
+def test_the_published_ontology_has_38_classes_with_several_parents() -> None:
+    data = (DATASETS / "audioset" / "ontology.json").read_bytes()
+    ontology = read_ontology(data, where="ontology.json")
+    assert len(ontology.parents) == 632
+    assert sum(len(parents) > 1 for parents in ontology.parents.values()) == 38
+    assert sum(not parents for parents in ontology.parents.values()) == 7
 
 
 def test_mangled_audioset_lists_are_all_refused() -> None:
