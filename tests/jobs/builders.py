@@ -14,10 +14,6 @@ import soundfile
 
 from jobs.sample import sample_folder
 from shardwriter import AudioFormat, CleanClip, Settings, ShardWriter
-from shardwriter.keys import from_key
-from shardwriter.schema import SampleRecord
-from shardwriter.storage import LocalStore
-from shardwriter.untar import TarReader
 
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
 # In order of target, as published.
@@ -124,22 +120,6 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-def records_of(out: Path) -> list[SampleRecord]:
-    """The JSON members of all shards, in order of keys."""
-    store = LocalStore(out)
-    found = []
-    for name in sorted(name for name in store.names("") if name.endswith(".tar")):
-        with (out / name).open("rb") as file:
-            reader = TarReader(file, num_bytes=store.size(name), where=name)
-            found += [
-                SampleRecord.from_json_bytes(reader.data(), where=member.name)
-                for member in reader
-                if member.name.endswith(".json")
-            ]
-    assert all(from_key(record.key) == record.id for record in found)
-    return found
 
 
 TONE_HZ = 8000

@@ -11,7 +11,8 @@ from jobs.sources import open_source
 from shardwriter import RejectionReason
 from shardwriter.audio import Cut
 from shardwriter.errors import ConfigError
-from tests.jobs.builders import records_of, wav, write_folder
+from tests.jobs.builders import wav, write_folder
+from tests.jobs.shard_records import records_of
 
 AUDIOSET = find_dataset("audioset")
 # Rows as published; ids may begin with `-` and hold `_`, starts need not be whole, clips not 10 s.

@@ -10,7 +10,8 @@ from jobs.ingest import IngestOptions, ingest
 from jobs.sources import open_source
 from shardwriter.errors import ConfigError
 from tests.jobs.archive_builders import write_split_zip, zip_bytes
-from tests.jobs.builders import records_of, wav, write_folder
+from tests.jobs.builders import wav, write_folder
+from tests.jobs.shard_records import records_of
 
 FSD50K = find_dataset("fsd50k")
 VOCABULARY = b"0,Animal,/m/0jbk\n1,Bark,/m/05tny_\n2,Gull_and_seagull,/m/01dwxx\n"

@@ -13,7 +13,8 @@ from jobs.ingest import IngestOptions, ingest
 from jobs.sources import open_source
 from shardwriter.errors import ConfigError
 from tests.jobs.archive_builders import write_parts, zip_bytes
-from tests.jobs.builders import records_of, wav, write_folder
+from tests.jobs.builders import wav, write_folder
+from tests.jobs.shard_records import records_of
 
 VOX1 = find_dataset("voxceleb1")
 VOX2 = find_dataset("voxceleb2")
