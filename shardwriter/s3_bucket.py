@@ -4,6 +4,7 @@ import os
 import random
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import boto3
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
-_MAX_CONNECTIONS = 32
+_MAX_CONNECTIONS = 128
+"""As many as any reader may use at a time; they are made when they are needed."""
 _MAX_PAUSE_SECONDS = 20.0
 
 
@@ -32,7 +34,7 @@ class S3Bucket:
         self.prefix = prefix
         self.options = options
         self._lock = threading.Lock()
-        self._client: tuple[int, S3Client] | None = None
+        self._clients: dict[tuple[int, int], S3Client] = {}
 
     @property
     def url(self) -> str:
@@ -54,11 +56,33 @@ class S3Bucket:
 
     @property
     def client(self) -> "S3Client":
-        """The client of this process. A child that was forked must not share its sockets."""
+        """The client that tries again by itself, as often as the options say."""
+        return self.client_with(self.options.max_attempts)
+
+    def client_with(self, max_attempts: int) -> "S3Client":
+        """Return the client of this process that makes so many attempts at a request.
+
+        With one, its user sees each answer, and so that a store is throttling. A child that was
+        forked must not share its parent's sockets, so that it gets a client of its own.
+        """
         with self._lock:
-            if self._client is None or self._client[0] != os.getpid():
-                self._client = (os.getpid(), _make_client(self.options, where=self.url))
-            return self._client[1]
+            kind = (os.getpid(), max_attempts)
+            client = self._clients.get(kind)
+            if client is None:
+                options = replace(self.options, max_attempts=max_attempts)
+                client = self._clients[kind] = _make_client(options, where=self.url)
+            return client
+
+    def renewed(self, stale: "S3Client", max_attempts: int) -> "S3Client":
+        """Return a client that has read its credentials anew, in place of `stale`.
+
+        Many threads meet the end of a token at once: the first one makes the client for all.
+        """
+        kind = (os.getpid(), max_attempts)
+        with self._lock:
+            if self._clients.get(kind) is stale:
+                del self._clients[kind]
+        return self.client_with(max_attempts)
 
     def pause(self, attempt: int) -> None:
         """Wait before attempt 1, 2, ...: a random time, up to twice as long each time."""
