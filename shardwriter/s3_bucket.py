@@ -4,7 +4,6 @@ import os
 import random
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import boto3
@@ -35,6 +34,7 @@ class S3Bucket:
         self.options = options
         self._lock = threading.Lock()
         self._clients: dict[tuple[int, int], S3Client] = {}
+        self._session: boto3.Session | None = None
 
     @property
     def url(self) -> str:
@@ -69,8 +69,7 @@ class S3Bucket:
             kind = (os.getpid(), max_attempts)
             client = self._clients.get(kind)
             if client is None:
-                options = replace(self.options, max_attempts=max_attempts)
-                client = self._clients[kind] = _make_client(options, where=self.url)
+                client = self._clients[kind] = self._make_client(max_attempts)
             return client
 
     def renewed(self, stale: "S3Client", max_attempts: int) -> "S3Client":
@@ -82,6 +81,7 @@ class S3Bucket:
         with self._lock:
             if self._clients.get(kind) is stale:
                 del self._clients[kind]
+                self._session = None
         return self.client_with(max_attempts)
 
     def pause(self, attempt: int) -> None:
@@ -100,27 +100,30 @@ class S3Bucket:
         except BotoCoreError as err:
             raise as_ours(err, where=self.url_of(key)) from err
 
-
-def _make_client(options: S3Options, *, where: str) -> "S3Client":
-    config = Config(
-        connect_timeout=options.connect_timeout_seconds,
-        read_timeout=options.read_timeout_seconds,
-        retries={"mode": "standard", "total_max_attempts": options.max_attempts},
-        tcp_keepalive=True,
-        max_pool_connections=_MAX_CONNECTIONS,
-        # Many S3-compatible stores refuse the checksums that boto3 sends and asks for by default.
-        # Uploads carry a Content-MD5 instead, and what is read is checked against the manifest.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": options.addressing_style},
-        signature_version=UNSIGNED if options.anonymous else None,
-    )
-    try:
-        session = boto3.Session(profile_name=options.profile)
-        return session.client("s3", endpoint_url=options.endpoint_url, config=config)
-    except BotoCoreError as err:
-        raise as_ours(err, where=where) from err
-    except ValueError as err:  # botocore's way to refuse an endpoint
-        raise ConfigError(
-            f"{where}: {err}; an endpoint looks like https://host:port, see AWS_ENDPOINT_URL"
-        ) from err
+    def _make_client(self, max_attempts: int) -> "S3Client":
+        options = self.options
+        config = Config(
+            connect_timeout=options.connect_timeout_seconds,
+            read_timeout=options.read_timeout_seconds,
+            retries={"mode": "standard", "total_max_attempts": max_attempts},
+            tcp_keepalive=True,
+            max_pool_connections=_MAX_CONNECTIONS,
+            # Many S3-compatible stores refuse the checksums that boto3 sends and asks for by
+            # default. Uploads carry a Content-MD5 instead, and what is read is checked against the
+            # manifest.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": options.addressing_style},
+            signature_version=UNSIGNED if options.anonymous else None,
+        )
+        try:
+            # A session keeps what it read for its first client, which takes most of the time.
+            if self._session is None:
+                self._session = boto3.Session(profile_name=options.profile)
+            return self._session.client("s3", endpoint_url=options.endpoint_url, config=config)
+        except BotoCoreError as err:
+            raise as_ours(err, where=self.url) from err
+        except ValueError as err:  # botocore's way to refuse an endpoint
+            raise ConfigError(
+                f"{self.url}: {err}; an endpoint looks like https://host:port, see AWS_ENDPOINT_URL"
+            ) from err
