@@ -4,6 +4,7 @@ Axes: B rows of a batch, T samples.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,10 +18,10 @@ from loader.crop import Windows, choose_windows
 from loader.dataset import DatasetIndex
 from loader.decode import decode_windows
 from loader.flac_decoder import ClipWindow
-from loader.plan import StepPlan
 from loader.prefetch import Job
+from loader.resampling_buffer import ResamplingBuffer, Source
 from loader.stats import FillStats
-from loader.stream import SampleReader
+from loader.stripe import StepPlan
 
 _PARTS_PER_THREAD = 4
 """More parts than threads, because clips differ in length and a part once begun is finished."""
@@ -28,19 +29,26 @@ _PARTS_PER_THREAD = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAssembler:
-    """Makes the batches of a run; holds nothing that changes."""
+    """Makes the batches of a run; holds nothing that changes but the buffer."""
 
     config: LoaderConfig
     index: DatasetIndex
-    reader: SampleReader
+    buffer: ResamplingBuffer
     window_num_samples: int
     pin_memory: bool
 
-    def begin(self, step: StepPlan, *, epoch: int) -> Job[AudioBatch, FillStats]:
+    def begin(
+        self, step: StepPlan, sources: Sequence[Source], *, epoch: int
+    ) -> Job[AudioBatch, FillStats]:
         """Return a batch that is complete but for its audio, and the tasks that fill that in.
 
         Memory is taken here, by the caller's thread: pinning it belongs to the device that is
         current there, and in a thread of the loader that would be device 0 on every rank.
+
+        Args:
+            step: The rows.
+            sources: Where each row's bytes come from, as the buffer planned it.
+            epoch: Number of the epoch.
         """
         index, rows_B = self.index, step.rows_B
         keys = index.keys_of(rows_B)
@@ -51,6 +59,7 @@ class BatchAssembler:
             crop=self.config.crop,
             seed=self.config.seed,
             epoch=epoch,
+            copies_B=step.copies_B,
         )
         batch = AudioBatch(
             keys=keys,
@@ -59,6 +68,7 @@ class BatchAssembler:
             ),
             num_samples_B=torch.from_numpy(windows.num_samples_B),
             target_BK=torch.from_numpy(index.targets_of(rows_B)),
+            copy_B=torch.from_numpy(step.copies_B),
             is_padding_B=torch.from_numpy(step.is_padding_B),
         )
         if self.pin_memory:
@@ -69,7 +79,9 @@ class BatchAssembler:
         parts = np.array_split(
             places_B, min(len(rows_B), _PARTS_PER_THREAD * self.config.num_threads)
         )
-        tasks = tuple(partial(self._fill, wave_BT, part, rows_B, windows) for part in parts)
+        tasks = tuple(
+            partial(self._fill, wave_BT, part, rows_B, sources, windows) for part in parts
+        )
         return Job(result=batch, tasks=tasks)
 
     def _fill(
@@ -77,13 +89,14 @@ class BatchAssembler:
         wave_BT: NDArray[np.int16],
         places: NDArray[np.int64],
         rows_B: NDArray[np.int64],
+        sources: Sequence[Source],
         windows: Windows,
     ) -> FillStats:
         """Read and decode the clips of some places of the batch."""
         begin = time.perf_counter()
         clips = [
             ClipWindow(
-                data=self.reader.read(int(rows_B[place])),
+                data=self.buffer.read(int(rows_B[place]), sources[place]),
                 row=int(place),
                 start=int(windows.start_B[place]),
                 num_samples=int(windows.num_samples_B[place]),

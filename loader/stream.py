@@ -21,9 +21,8 @@ class SampleReader:
     """
 
     def __init__(
-        self, store: Store, index: DatasetIndex, *, max_open_shards: int, verify_checksums: bool
+        self, index: DatasetIndex, *, max_open_shards: int, verify_checksums: bool
     ) -> None:
-        self._store = store
         self._index = index
         self._verify_checksums = verify_checksums
         self._files = _OpenFiles(max_open_shards)
@@ -36,13 +35,13 @@ class SampleReader:
             StorageError: the shard is not there or can't be read.
         """
         index = self._index
-        tar = index.tars[index.shard_N[row]]
+        store, tar = self._locate(row)
         num_bytes = int(index.audio_num_bytes_N[row])
-        data = self._read_range(tar, int(index.audio_offset_N[row]), num_bytes)
+        data = self._read_range(store, tar, int(index.audio_offset_N[row]), num_bytes)
         if len(data) != num_bytes:
             raise ShardFormatError(
                 f"{index.where(row)}: expected {num_bytes} bytes, got {len(data)}: the shard is "
-                f"cut off, it has {self._store.size(tar)} bytes; copy or ingest it again"
+                f"cut off, it has {store.size(tar)} bytes; copy or ingest it again"
             )
         if self._verify_checksums:
             expected, got = int(index.audio_crc32c_N[row]), crc32c(data)
@@ -53,13 +52,18 @@ class SampleReader:
                 )
         return data
 
-    def _read_range(self, tar: str, start: int, num_bytes: int) -> bytes:
-        if not isinstance(self._store, LocalStore):
-            return self._store.read_range(tar, start, num_bytes)
+    def _locate(self, row: int) -> tuple[Store, str]:
+        """Return the store of a row's dataset, and the name of its shard there."""
+        shard = self._index.shard_N[row]
+        return self._index.stores[self._index.dataset_of_shard[shard]], self._index.tars[shard]
+
+    def _read_range(self, store: Store, tar: str, start: int, num_bytes: int) -> bytes:
+        if not isinstance(store, LocalStore):
+            return store.read_range(tar, start, num_bytes)
         try:
-            return self._files.read(self._store.path(tar), start, num_bytes)
+            return self._files.read(store.path(tar), start, num_bytes)
         except OSError as err:
-            raise StorageError(f"{self._store.url}/{tar}: {err.strerror}") from err
+            raise StorageError(f"{store.url}/{tar}: {err.strerror}") from err
 
 
 class _OpenFiles:
