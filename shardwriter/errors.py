@@ -3,7 +3,8 @@
     MelstreamError
     ├── ConfigError               a setting is wrong; said before work starts
     ├── StorageError              a store can't do what was asked: missing, denied, full, in the way
-    │   └── TransientStorageError may succeed when tried again; nothing else may be retried
+    │   ├── TransientStorageError may succeed when tried again; nothing else may be retried
+    │   └── OtherContentError     the name is taken by an object of other content
     ├── ShardFormatError          bytes don't follow the shard format; names shard, key and offset
     ├── AudioError                a clip's bytes are not audio that can be used; carries the reason
     ├── GroupStraddlesError       a speaker or recording would lie in two splits, and may not
@@ -28,6 +29,10 @@ class StorageError(MelstreamError):
 
 class TransientStorageError(StorageError):
     """A store failed in a way that may pass: time-out, reset, throttling."""
+
+
+class OtherContentError(StorageError):
+    """An object of other content has the name already, and objects are never replaced."""
 
 
 class ShardFormatError(MelstreamError):
