@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jobs.availability.standing import ALIVE, GONE, STATES, UNDECIDED, Standing
+from jobs.availability.standing import ALIVE, STATES, UNDECIDED, UNKNOWN, Standing
 
 ALL_SPLITS = "*"
 """Stands for all splits together; no split can have this name."""
@@ -86,7 +86,7 @@ class Census:
     """A row for each class in each split, and in all splits together (`ALL_SPLITS`): `split`,
     `label`, `num_listed`, a column for each state, `survival`, `survival_at_most`."""
     num_claimed: int
-    """Of the clips called gone: seen so in one window only."""
+    """Of the unknown clips: answered once as if gone, which a second look has to confirm."""
     num_suspect: int
     """Clips whose last verdict fell in a window in which the canaries failed."""
     num_unlisted: int
@@ -105,7 +105,7 @@ def take_census(standing: Standing) -> Census:
         cell_N, weights=np.nan_to_num(standing.seconds_N), minlength=size
     ).reshape(num_splits, num_states)
     strength = standing.verdicts["verdict_strength"]
-    is_gone = pa.array(standing.state_N == GONE)
+    is_unknown = pa.array(standing.state_N == UNKNOWN)
     times = pc.min_max(standing.verdicts["last_attempt"])
     return Census(
         total=_tally(counts_SX.sum(axis=0), seconds_SX.sum(axis=0)),
@@ -115,7 +115,7 @@ def take_census(standing: Standing) -> Census:
         },
         reasons=_reasons(standing),
         classes=_class_table(standing),
-        num_claimed=_num_true(pc.and_(pc.equal(strength, "claimed"), is_gone)),
+        num_claimed=_num_true(pc.and_(pc.equal(strength, "claimed"), is_unknown)),
         num_suspect=_num_true(pc.equal(strength, "suspect")),
         num_unlisted=standing.num_unlisted,
         first_verdict=times["min"].as_py(),

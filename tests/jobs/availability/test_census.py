@@ -65,14 +65,14 @@ def test_clips_that_are_not_listed_are_counted_apart() -> None:
 
 def test_claims_suspicions_and_the_time_of_verdicts_are_told() -> None:
     states = snapshot(
-        dict.fromkeys([clip(number).id for number in range(3)], "gone")
-        | {clip(3).id: "unknown", clip(4).id: "alive"},
+        dict.fromkeys([clip(number).id for number in range(4)], "unknown")
+        | {clip(1).id: "gone", clip(4).id: "alive"},
         verdict_strength={
             clip(0).id: "claimed",
             clip(1).id: "confirmed",
             clip(2).id: "claimed",
             clip(3).id: "suspect",
-            clip(4).id: "claimed",
+            clip(4).id: "confirmed",
         },
         last_attempt={clip(2).id: "2026-11-20T00:00:00.000Z"},
     )
