@@ -30,6 +30,7 @@ class Code(StrEnum):
     BOT_CHECK = "bot_check"
     IP_BLOCKED = "ip_blocked"
     HTTP_429 = "http_429"
+    HTTP_403 = "http_403"  # of a page or a plain file; busy hosts answer so too
     SESSION_BLOCKED = "session_blocked"
     EMBED_DISABLED = "embed_disabled"
     NO_FORMATS = "no_formats"
@@ -66,6 +67,7 @@ class Code(StrEnum):
     CONNECTION_REFUSED = "connection_refused"
     TIMEOUT = "timeout"
     RESET = "reset"
+    UNREACHABLE = "unreachable"
     TLS = "tls"
     TRUNCATED = "truncated"
     LIVE_PENDING = "live_pending"
@@ -73,12 +75,14 @@ class Code(StrEnum):
     PROXY = "proxy"
     JS_RUNTIME = "js_runtime"
     FFMPEG_FAILED = "ffmpeg_failed"
-    DISK = "disk"
+    DISK = "disk"  # full, or no rights; memory and missing programs too
+    CONFIG = "config"  # a setting, credentials or rights on a store
     EXTRACTOR_BUG = "extractor_bug"
     REFUSED_URL = "refused_url"  # our own rule: not http(s), or not a public host
     CHECKSUM_MISMATCH = "checksum_mismatch"
     # Unclear.
     UNAVAILABLE_UNSPECIFIED = "unavailable_unspecified"
+    HTTP_OTHER = "http_other"  # a status that says neither who is at fault nor for how long
     UNKNOWN = "unknown"
     # Absent.
     MEMBER_MISSING = "member_missing"
@@ -90,6 +94,7 @@ GROUPS: Final[dict[Code, Group]] = {
     Code.BOT_CHECK: Group.BLOCKED,
     Code.IP_BLOCKED: Group.BLOCKED,
     Code.HTTP_429: Group.BLOCKED,
+    Code.HTTP_403: Group.BLOCKED,
     Code.SESSION_BLOCKED: Group.BLOCKED,
     Code.EMBED_DISABLED: Group.BLOCKED,
     Code.NO_FORMATS: Group.BLOCKED,
@@ -122,6 +127,7 @@ GROUPS: Final[dict[Code, Group]] = {
     Code.CONNECTION_REFUSED: Group.TRANSIENT,
     Code.TIMEOUT: Group.TRANSIENT,
     Code.RESET: Group.TRANSIENT,
+    Code.UNREACHABLE: Group.TRANSIENT,
     Code.TLS: Group.TRANSIENT,
     Code.TRUNCATED: Group.TRANSIENT,
     Code.LIVE_PENDING: Group.UNCLEAR,
@@ -129,14 +135,36 @@ GROUPS: Final[dict[Code, Group]] = {
     Code.JS_RUNTIME: Group.OURS,
     Code.FFMPEG_FAILED: Group.OURS,
     Code.DISK: Group.OURS,
+    Code.CONFIG: Group.OURS,
     Code.EXTRACTOR_BUG: Group.OURS,
     Code.REFUSED_URL: Group.OURS,
     Code.CHECKSUM_MISMATCH: Group.OURS,
     Code.UNAVAILABLE_UNSPECIFIED: Group.UNCLEAR,
+    Code.HTTP_OTHER: Group.UNCLEAR,
     Code.UNKNOWN: Group.UNCLEAR,
     Code.MEMBER_MISSING: Group.ABSENT,
 }
 """The group of each code."""
+
+CHECKS_OF_AUDIO: Final = frozenset(
+    {
+        Code.CLIP_PAST_END,
+        Code.SHORT_CLIP,
+        Code.SILENT,
+        Code.WRONG_DURATION,
+        Code.DECODE_ERROR,
+        Code.TOO_LONG,
+    }
+)
+"""What our own look at the bytes says: the same bytes give the same answer at any time."""
+
+OUR_CODES: Final = CHECKS_OF_AUDIO | {
+    Code.OK,
+    Code.REFUSED_URL,
+    Code.CHECKSUM_MISMATCH,
+    Code.MEMBER_MISSING,
+}
+"""Codes that rest on what we did ourselves, not on a message: no other table changes them."""
 
 MAX_TEXT_BYTES: Final = 2048
 """Longer messages are cut; what yt-dlp adds at the end is advice."""
