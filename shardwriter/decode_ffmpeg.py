@@ -1,7 +1,6 @@
 """Decoding with FFmpeg's libraries, through PyAV."""
 
 import io
-import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -78,7 +77,7 @@ class _StreamReader:
         self._sample_type = ""
         self._full_scale = 1.0
         self._is_planar = False
-        self._num_priming_samples = 0
+        self._num_priming_samples: int | None = 0
         self._num_packets = 0
         self._end_pts: int | None = None
 
@@ -121,12 +120,18 @@ class _StreamReader:
                 RejectionReason.TRUNCATED,
                 f"{self._file}: packet {self._num_packets} is cut or damaged",
             )
-        if not self._num_packets and packet.has_sidedata("skip_samples"):
-            skip = bytes(packet.get_sidedata("skip_samples"))
-            self._num_priming_samples = struct.unpack_from("<I", skip)[0]
+        if not self._num_packets:
+            self._num_priming_samples = self._priming(packet)
         self._num_packets += 1
         if packet.pts is not None and packet.duration:
             self._end_pts = packet.pts + packet.duration
+
+    def _priming(self, packet: "av.Packet[Any]") -> int | None:
+        if packet.has_sidedata("skip_samples"):
+            skip = bytes(packet.get_sidedata("skip_samples"))
+            return int.from_bytes(skip[:4], "little")
+        # Every AAC encoder has a delay; MP4 in fragments, as sites stream it, and ADTS hide it.
+        return None if self._stream.codec_context.name == "aac" else 0
 
     def _add(self, frame: av.AudioFrame) -> None:
         shape = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)

@@ -1,4 +1,22 @@
 """Getting a clip's encoded bytes, from wherever they are.
 
-fetcher   what every fetcher gives and how it fails
+fetcher          what every fetcher gives and how it fails
+open_fetcher     the fetcher of what the user gives as `--source`
+youtube          YouTube, through yt-dlp
+  youtube_options  the user's choices, and yt-dlp's parameters
+  youtube_media    ranges and fragments of a video's audio
+  youtube_log      what yt-dlp says on the way
+  cookies          a private copy of the user's cookies
+  prefix           how much of a file's beginning a clip needs
+http_fetcher     files below a URL
+  http_session     connections: redirects, addresses, bounds
+  transfer         a body in several answers
+  urls             which URLs are fetched, and how they look in messages
+download         an archive onto the disk: resumed, checked
+own_files        a folder or an archive on this machine
+s3               objects below an S3 prefix
+validate         what a clip turned out to be, by its decoded samples
+member_name      whether a clip names a file that may be asked of a source
+own_outcome      outcomes of our own checks
+rate_limit       politeness as values
 """
