@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from jobs.availability.classifier_evidence import collect_evidence
-from jobs.availability.classifier_rules import RULES, RULES_VERSION, facts_of
+from jobs.availability.classifier_facts import facts_of
+from jobs.availability.classifier_rules import RULES, RULES_VERSION
 from jobs.availability.outcome import GROUPS, Code, Evidence, Group, Outcome
 
 __all__ = ["RULES_VERSION", "classify", "classify_evidence"]

@@ -37,6 +37,11 @@ def read_attempts(store: Store, columns: Sequence[str] | None = None) -> pa.Tabl
     return pa.concat_tables([*_parts(store, schema), schema.empty_table()])
 
 
+def iterate_attempts(store: Store, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the attempts part by part: for what needs all columns and not all of the memory."""
+    return _parts(store, _schema(columns))
+
+
 def write_attempts_table(store: Store) -> int:
     """Write `availability/attempts.parquet` from the parts, in place of an older one.
 

@@ -4,7 +4,7 @@ For each clip, in the order of time:
 1. An attempt that came out `ok` shows the clip alive, whatever was said before or the canaries say.
 2. What went wrong later counts only if it says something of the clip. Blocked, transient, unclear
    and our own failures say nothing: a clip that was alive stays so, with an old `last_seen`.
-   Attempts made while the canaries failed are suspect, and say nothing either.
+   Attempts made while the canaries failed, or in the hour before, are suspect and say nothing.
 3. A gated clip exists: that ends every earlier claim that it is gone.
 4. Claims that it is gone: the permanent codes; and the bare "Video unavailable", which a blocked
    session gets too, if the canaries showed that the session was well. One window makes a claim,
@@ -19,16 +19,20 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.availability.outcome import CHECKS_OF_AUDIO, Code, Group
+from jobs.availability.reduction_rows import NONE, Flags, Integers, Rows, sorted_rows
 from jobs.availability.snapshot import SNAPSHOT_SCHEMA
 
 HOURS_BETWEEN_WINDOWS: Final = 20
 """A run is a window, and two count as two if so far apart: YouTube's blocks of a session or an
 address last an hour to a day, and a job at the same hour of each day should confirm."""
+
+SUSPECT_MINUTES: Final = 60
+"""What was found so long before canaries failed is suspect too: they are asked every half hour, and
+nothing tells when in between it began."""
 
 REDUCED_COLUMNS: Final = (
     "run_id", "attempt", "source", "clip_id", "time_utc", "code", "group", "canary_state",
@@ -36,14 +40,10 @@ REDUCED_COLUMNS: Final = (
 )  # fmt: skip
 """What `reduce_attempts` needs of the log: a twentieth of its bytes."""
 
-_NONE: Final = -1
 _STATES = ("unknown", "alive", "gone", "gated", "blocked", "absent")
 _UNKNOWN, _ALIVE, _GONE, _GATED, _BLOCKED, _ABSENT = range(len(_STATES))
 _STRENGTHS = ("claimed", "confirmed", "suspect")
 _CLAIMED, _CONFIRMED, _SUSPECT = range(len(_STRENGTHS))
-
-Integers = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 
 def reduce_attempts(attempts: pa.Table, listing: pa.Table) -> pa.Table:
@@ -63,101 +63,8 @@ def reduce_attempts(attempts: pa.Table, listing: pa.Table) -> pa.Table:
     clip_ids = listing["clip_id"].combine_chunks()
     if pc.count_distinct(clip_ids).as_py() != len(clip_ids):
         raise ValueError("the listing has a clip twice")
-    rows = _sorted_rows(attempts, clip_ids)
+    rows = sorted_rows(attempts, clip_ids)
     return _snapshot(_judge(rows, len(clip_ids)), rows, clip_ids)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Words:
-    """A column of few distinct strings."""
-
-    values: npt.NDArray[np.str_]
-    """The distinct ones, sorted."""
-    ranks: npt.NDArray[np.int32]
-    """For each row the place of its value."""
-
-    def among(self, *wanted: str) -> Flags:
-        """Tell which rows have one of some values."""
-        flags: Flags = np.isin(self.values, wanted)[self.ranks]
-        return flags
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rows:
-    """Attempts at listed clips, by clip and time. Numbers of rows are places in this order."""
-
-    attempts: pa.Table
-    row: Integers
-    """Row of `attempts`."""
-    clip: Integers
-    """Place of the clip in the listing."""
-    milliseconds: Integers
-    run: _Words
-    source: _Words
-    group: _Words
-    code: _Words
-    canaries: _Words
-
-    def last(self, mask: Flags, num_clips: int) -> Integers:
-        """Return for each clip the last row of a mask, -1 for none."""
-        found = np.full(num_clips, _NONE)
-        places = np.flatnonzero(mask)
-        found[self.clip[places]] = places  # of several, numpy keeps the last
-        return found
-
-    def first(self, mask: Flags, num_clips: int) -> Integers:
-        """Return for each clip the first row of a mask, -1 for none."""
-        found = np.full(num_clips, _NONE)
-        places = np.flatnonzero(mask)[::-1]
-        found[self.clip[places]] = places
-        return found
-
-    def after(self, rows: Integers) -> Flags:
-        """Tell of each row whether it comes after its clip's row among these."""
-        return np.arange(len(self.clip)) > rows[self.clip]
-
-
-def _sorted_rows(attempts: pa.Table, clip_ids: pa.Array) -> _Rows:
-    """Sort row numbers; the attempts themselves, over a gigabyte of them, stay where they are."""
-    clip = pc.fill_null(pc.index_in(attempts["clip_id"], value_set=clip_ids), _NONE).to_numpy()
-    listed = np.flatnonzero(clip != _NONE)
-    times = _milliseconds(attempts["time_utc"])
-    names = ("canary_state", "source", "code", "run_id", "group")
-    words = {name: _words(attempts[name]) for name in names}
-    number = attempts["attempt"].to_numpy()
-    keys = [words["canary_state"].ranks, words["source"].ranks, words["code"].ranks, number]
-    keys += [words["run_id"].ranks, times, clip]
-    order = listed[np.lexsort([key[listed] for key in keys])]
-
-    def ordered(name: str) -> _Words:
-        return _Words(values=words[name].values, ranks=words[name].ranks[order])
-
-    return _Rows(
-        attempts=attempts,
-        row=order,
-        clip=clip[order].astype(np.int64),
-        milliseconds=times[order],
-        run=ordered("run_id"),
-        source=ordered("source"),
-        group=ordered("group"),
-        code=ordered("code"),
-        canaries=ordered("canary_state"),
-    )
-
-
-def _milliseconds(times: pa.ChunkedArray) -> Integers:
-    try:
-        stamps = pc.cast(times, pa.timestamp("ms", "UTC"))
-    except pa.ArrowInvalid as err:
-        raise ValueError(f"the attempts log has a time that is none: {err}") from err
-    return np.asarray(pc.cast(stamps, pa.int64()).to_numpy())
-
-
-def _words(column: pa.ChunkedArray) -> _Words:
-    values = pc.unique(column)
-    values = values.take(pc.sort_indices(values))
-    ranks = pc.index_in(column, value_set=values).to_numpy()
-    return _Words(values=np.array(values.to_pylist(), dtype=np.str_), ranks=ranks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,10 +80,10 @@ class _Verdicts:
     num_attempts: Integers
 
 
-def _judge(rows: _Rows, num_clips: int) -> _Verdicts:
+def _judge(rows: Rows, num_clips: int) -> _Verdicts:
     is_ok = rows.group.among(Group.OK)
     last_ok = rows.last(is_ok, num_clips)
-    counts = ~is_ok & ~rows.canaries.among("failed")
+    counts = ~is_ok & ~_is_suspect(rows)
     since_ok = counts & rows.after(last_ok)
     is_gated = since_ok & rows.group.among(Group.GATED)
     last_gated = rows.last(is_gated, num_clips)
@@ -191,25 +98,25 @@ def _judge(rows: _Rows, num_clips: int) -> _Verdicts:
     def strength(mask: Flags) -> Integers:
         return np.where(_has_two_windows(rows, mask, num_clips), _CONFIRMED, _CLAIMED)
 
-    is_sure = rows.last(is_claim & _looked_at_whole_bytes(rows), num_clips) != _NONE
+    is_sure = rows.last(is_claim & _looked_at_whole_bytes(rows), num_clips) != NONE
     is_gone = is_sure | (strength(is_claim) == _CONFIRMED)
     # The first that holds for a clip: whether it does, state, strength, the row that tells.
     cases: list[tuple[Flags, int, int | Integers, Integers]] = [
-        ((last_claim != _NONE) & is_gone, _GONE, _CONFIRMED, last_claim),
-        (last_claim != _NONE, _UNKNOWN, _CLAIMED, last_claim),
-        (last_gated != _NONE, _GATED, strength(is_gated), last_gated),
-        ((last_ok != _NONE) & (last_absent == _NONE), _ALIVE, _CONFIRMED, last_ok),
-        (_is_newest(was_blocked, last_counted), _BLOCKED, _NONE, was_blocked),
+        ((last_claim != NONE) & is_gone, _GONE, _CONFIRMED, last_claim),
+        (last_claim != NONE, _UNKNOWN, _CLAIMED, last_claim),
+        (last_gated != NONE, _GATED, strength(is_gated), last_gated),
+        ((last_ok != NONE) & (last_absent == NONE), _ALIVE, _CONFIRMED, last_ok),
+        (_is_newest(was_blocked, last_counted), _BLOCKED, NONE, was_blocked),
         (_is_newest(last_absent, last_counted), _ABSENT, strength(is_absent), last_absent),
-        (last_counted != _NONE, _UNKNOWN, _NONE, last_counted),
-        (last != _NONE, _UNKNOWN, _SUSPECT, last),
+        (last_counted != NONE, _UNKNOWN, NONE, last_counted),
+        (last != NONE, _UNKNOWN, _SUSPECT, last),
     ]
     conditions = [case[0] for case in cases]
     zeros = np.zeros(num_clips, np.int64)
     return _Verdicts(
         state=np.select(conditions, [zeros + case[1] for case in cases], _UNKNOWN),
-        strength=np.select(conditions, [zeros + case[2] for case in cases], _NONE),
-        decided=np.select(conditions, [case[3] for case in cases], _NONE),
+        strength=np.select(conditions, [zeros + case[2] for case in cases], NONE),
+        decided=np.select(conditions, [case[3] for case in cases], NONE),
         first_ok=rows.first(is_ok, num_clips),
         last_ok=last_ok,
         last=last,
@@ -217,32 +124,44 @@ def _judge(rows: _Rows, num_clips: int) -> _Verdicts:
     )
 
 
+def _is_suspect(rows: Rows) -> Flags:
+    """Tell which attempts were made while their run's canaries failed, or in the hour before."""
+    # One number for run and time, so that a run's times lie apart from every other run's.
+    key = (rows.run.ranks.astype(np.int64) << 43) + rows.milliseconds
+    failed = np.sort(key[rows.canaries.among("failed")])
+    if not len(failed):
+        return np.zeros(len(key), np.bool_)
+    next_failed = failed[np.minimum(np.searchsorted(failed, key), len(failed) - 1)]
+    is_soon: Flags = (next_failed >= key) & (next_failed - key <= SUSPECT_MINUTES * 60_000)
+    return is_soon
+
+
 def _is_newest(found: Integers, last_counted: Integers) -> Flags:
-    is_newest: Flags = (found != _NONE) & (found == last_counted)
+    is_newest: Flags = (found != NONE) & (found == last_counted)
     return is_newest
 
 
-def _claims(rows: _Rows) -> Flags:
+def _claims(rows: Rows) -> Flags:
     """Tell which attempts say that the clip is gone."""
     is_unspecified = rows.code.among(Code.UNAVAILABLE_UNSPECIFIED)
     is_permanent = rows.group.among(Group.PERMANENT)
     return is_permanent | (is_unspecified & rows.canaries.among("ok"))
 
 
-def _looked_at_whole_bytes(rows: _Rows) -> Flags:
+def _looked_at_whole_bytes(rows: Rows) -> Flags:
     came_whole: Flags = pc.is_valid(rows.attempts["source_sha256"]).to_numpy()
     return came_whole[rows.row] & rows.code.among(*CHECKS_OF_AUDIO)
 
 
-def _same_source(rows: _Rows, last_ok: Integers) -> Flags:
+def _same_source(rows: Rows, last_ok: Integers) -> Flags:
     """Tell of each row whether its kind of source is the one that had the clip, if any had it."""
     ok_row = last_ok[rows.clip]
     is_same: Flags = rows.source.ranks[ok_row] == rows.source.ranks
-    is_same |= ok_row == _NONE
+    is_same |= ok_row == NONE
     return is_same
 
 
-def _has_two_windows(rows: _Rows, mask: Flags, num_clips: int) -> Flags:
+def _has_two_windows(rows: Rows, mask: Flags, num_clips: int) -> Flags:
     """Tell for which clips the rows of a mask are of two runs, far enough apart.
 
     A run's time is that of its first such row at the clip.
@@ -263,14 +182,14 @@ def _has_two_windows(rows: _Rows, mask: Flags, num_clips: int) -> Flags:
     return is_apart
 
 
-def _snapshot(verdicts: _Verdicts, rows: _Rows, clip_ids: pa.Array) -> pa.Table:
+def _snapshot(verdicts: _Verdicts, rows: Rows, clip_ids: pa.Array) -> pa.Table:
     def taken(name: str, places: Integers) -> pa.ChunkedArray:
-        chosen = np.full(len(places), _NONE)
-        chosen[places != _NONE] = rows.row[places[places != _NONE]]
-        return rows.attempts[name].take(pa.array(chosen, mask=chosen == _NONE))
+        chosen = np.full(len(places), NONE)
+        chosen[places != NONE] = rows.row[places[places != NONE]]
+        return rows.attempts[name].take(pa.array(chosen, mask=chosen == NONE))
 
     def named(names: tuple[str, ...], values: Integers) -> pa.Array:
-        return pa.array(names).take(pa.array(values, mask=values == _NONE))
+        return pa.array(names).take(pa.array(values, mask=values == NONE))
 
     columns = {
         "clip_id": clip_ids,

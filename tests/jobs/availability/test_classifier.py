@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.availability.classifier import RULES_VERSION, classify, classify_evidence
-from jobs.availability.classifier_rules import RULES, facts_of
+from jobs.availability.classifier_facts import facts_of
+from jobs.availability.classifier_rules import RULES
 from jobs.availability.outcome import GROUPS, MAX_TEXT_BYTES, OUR_CODES, Code, Evidence, Group
 from tests.jobs.availability.corpus import messages
 from tests.shardwriter.properties import bounded
@@ -105,7 +106,7 @@ def test_message_that_no_rule_knows_is_unknown_and_kept() -> None:
 PIECES = st.sampled_from([row["text"] for row in CORPUS] + ["?", "=", "://", "@", "\x1b[", " "])
 
 
-@bounded(max_examples=300)
+@bounded(max_examples=150)
 @given(
     text=st.lists(PIECES | st.text(max_size=40), max_size=12).map("".join),
     warnings=st.lists(st.text(max_size=900), max_size=20),

@@ -115,7 +115,7 @@ def test_number_that_is_not_finite_is_refused() -> None:
         to_line(attempt("a", seconds=float("nan")))
 
 
-@bounded(max_examples=60)
+@bounded(max_examples=30)
 @given(
     clip_id=st.text(min_size=1),
     text=st.text(),

@@ -63,7 +63,7 @@ def test_long_message_is_cut_between_characters() -> None:
     assert redact("a" + "é" * 5000) == "a" + "é" * (MAX_TEXT_BYTES // 2 - 1)
 
 
-@bounded(max_examples=200)
+@bounded(max_examples=100)
 @given(st.text(max_size=400))
 def test_redaction_is_done_once_and_is_valid_text(text: str) -> None:
     once = redact(text)

