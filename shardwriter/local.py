@@ -99,7 +99,9 @@ class LocalStore:
                 raise
             os.close(lock)
             time.sleep(_LOCK_PAUSE_SECONDS)
-        raise StorageError(f"another process is writing to {self._root}; wait for it or stop it")
+        raise TransientStorageError(
+            f"another process is writing to {self._root}; wait for it or stop it"
+        )
 
     def _clear_left_overs(self) -> None:
         for path in self._root.glob(f"{TEMPORARY_PREFIX}scratch*"):

@@ -16,7 +16,7 @@ from shardwriter.index import idx_to_bytes
 from shardwriter.json_form import canonical_json
 from shardwriter.manifest import Manifest
 from shardwriter.overlaps import DuplicateAudio, GroupRule, StraddlingGroup
-from shardwriter.publish import load_held, load_held_of_lane, publish_manifest
+from shardwriter.publish import Published, load_held, load_held_of_lane, publish_manifest
 from shardwriter.schema import (
     EncodedSample,
     SampleRecord,
@@ -111,12 +111,8 @@ class ShardWriter:
         self._failure: StorageError | None = None
         self._scratch = Path()
         self._resources = contextlib.ExitStack()
-        self.manifest: Manifest | None = None
-        """The published manifest, once the `with` block has ended normally."""
-        self.straddling_groups: tuple[StraddlingGroup, ...] = ()
-        """Groups that lie in several splits, known at the same time as `manifest`."""
-        self.duplicates: tuple[DuplicateAudio, ...] = ()
-        """Clips with the audio of an earlier clip, known at the same time as `manifest`."""
+        self.published: Published | None = None
+        """What was published, once the `with` block has ended normally; None in a lane."""
 
     def __enter__(self) -> Self:
         """Lock the target, load what is done, and make room for shards that are being written."""
@@ -157,6 +153,21 @@ class ShardWriter:
     def is_written(self, key: str) -> bool:
         """Tell whether a sample of this key lies in a shard already, published or open."""
         return key in self._keys
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The published manifest, once the `with` block has ended normally."""
+        return self.published.manifest if self.published else None
+
+    @property
+    def straddling_groups(self) -> tuple[StraddlingGroup, ...]:
+        """Groups that lie in several splits, known at the same time as `manifest`."""
+        return self.published.straddling_groups if self.published else ()
+
+    @property
+    def duplicates(self) -> tuple[DuplicateAudio, ...]:
+        """Clips with the audio of an earlier clip, known at the same time as `manifest`."""
+        return self.published.duplicates if self.published else ()
 
     @property
     def num_shards(self) -> int:
@@ -274,16 +285,13 @@ class ShardWriter:
                 self._publish(split)
         if self.lane:
             return
-        published = publish_manifest(
+        self.published = publish_manifest(
             self._store,
             self.settings,
             self._entries,
             provenance=self._provenance,
             group_rule="ignore" if self._group_rule == "ignore" else "report",
         )
-        self.manifest = published.manifest
-        self.straddling_groups = published.straddling_groups
-        self.duplicates = published.duplicates
 
     def _refuse_straddling(self, record: SampleRecord) -> None:
         if self._group_rule != "refuse" or record.group is None:
