@@ -115,6 +115,6 @@ def check_as_reader(target: Path) -> bool:
         return False
     reports = list(check_shards(store, manifest, manifest.shards))
     assert [problem for report in reports for problem in report.problems] == []
-    dataset = open_dataset(store, split="train", folds=None)
-    assert len(dataset) == sum(shard.num_samples for shard in manifest.shards)
+    for split, totals in manifest.splits.items():
+        assert len(open_dataset(store, split=split, folds=None)) == totals.num_samples
     return True

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.catalogues.esc50 import read_catalogue
+from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, IngestSummary, ingest
 from jobs.sources import open_source
 from shardwriter import AudioFormat, CleanClip, EncodedSample, Settings, ShardWriter, encode_clip
@@ -79,7 +80,7 @@ def ingest_sample(source: Path, out: str) -> IngestSummary:
         max_samples_per_shard=CLIPS_PER_SHARD,
         quiet=True,
     )
-    return ingest(catalogue, opened, options)
+    return ingest(catalogue, open_fetcher(opened.url), options)
 
 
 def content(store: Store) -> dict[str, bytes]:
