@@ -42,7 +42,7 @@ def ingest_here(run: Run, *, part: Part | None, num_workers: int) -> RunResult:
             result = _write(run, writer, spool, part=part, num_workers=num_workers)
             if result.blocked:
                 writer.discard_unfinished()  # what they hold is in the spool
-                if not writer.num_shards:
+                if part is None and not writer.num_shards:
                     raise _NothingWholeError
     except _NothingWholeError:
         return result
