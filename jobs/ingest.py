@@ -3,13 +3,15 @@
 import collections
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from jobs.availability.attempt import Vantage
 from jobs.availability.breaker import EXIT_BLOCKED
+from jobs.availability.listing import listing_table
 from jobs.availability.outcome import Group
+from jobs.availability.planner import plan_ingest, plan_lines
 from jobs.catalogues.catalogue import Catalogue
 from jobs.fetching.fetcher import Fetcher
 from jobs.ingesting.here import ingest_here
@@ -24,8 +26,10 @@ from shardwriter import audio as audio_step
 from shardwriter import encode as encode_step
 from shardwriter.audio import CleanOptions
 from shardwriter.errors import ConfigError
+from shardwriter.keys import to_key
 from shardwriter.manifest import Manifest
 from shardwriter.overlaps import DuplicateAudio, GroupRule, StraddlingGroup
+from shardwriter.publish import load_held
 from shardwriter.storage import S3Options, open_store
 
 Executor = Literal["local", "ray"]
@@ -134,6 +138,26 @@ def ingest(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> In
     else:
         result = ingest_here(run, part=options.part, num_workers=options.num_workers)
     return _summary(run, result, seconds=time.monotonic() - started)
+
+
+def plan(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> list[str]:
+    """Return what an ingest would ask for and how long that takes, as lines; nothing is touched.
+
+    Raises:
+        ConfigError: the target holds a dataset of other settings, or options that clash.
+        StorageError: the target can't be read.
+    """
+    run = _prepare(catalogue, fetcher, options)
+    held = load_held(run.store, run.recipe.settings)
+    clips = options.part.of(catalogue.clips) if options.part else catalogue.clips
+    planned = plan_ingest(
+        listing_table(replace(catalogue, clips=tuple(clips))),
+        source=fetcher.kind,
+        done=[clip.id for clip in clips if to_key(clip.id) in held.keys],
+        is_authenticated=options.vantage.is_authenticated,
+        num_workers=max(1, options.num_workers),
+    )
+    return plan_lines(planned, title=catalogue.title)
 
 
 def audio_format(options: IngestOptions) -> AudioFormat:

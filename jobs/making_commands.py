@@ -87,7 +87,7 @@ def _add_audio_choices(parser: argparse.ArgumentParser) -> None:
 def _ingest_esc50(arguments: argparse.Namespace) -> int:
     from jobs.catalogues.esc50 import read_catalogue
     from jobs.fetching.open_fetcher import open_fetcher
-    from jobs.ingest import IngestOptions, ingest
+    from jobs.ingest import IngestOptions, ingest, plan
     from jobs.ingest_summary import print_summary
     from jobs.sources import open_source
     from shardwriter import Codec
@@ -105,7 +105,12 @@ def _ingest_esc50(arguments: argparse.Namespace) -> int:
         group_rule=arguments.groups,
         **running_options(arguments),
     )
-    summary = ingest(catalogue, open_fetcher(source.url), options)
+    fetcher = open_fetcher(source.url)
+    if arguments.dry_run:
+        for line in plan(catalogue, fetcher, options):
+            say(line)
+        return 0
+    summary = ingest(catalogue, fetcher, options)
     print_summary(summary, catalogue, out=arguments.out)
     return summary.exit_status
 

@@ -32,6 +32,11 @@ def add_running_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ray-address", metavar="ADDRESS", help="of the cluster (default: what Ray finds)"
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say how many clips, requests, bytes and days it takes, and do nothing",
+    )
     turn = parser.add_mutually_exclusive_group()
     turn.add_argument(
         "--part",

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.ingest import IngestOptions, plan
 from jobs.ingesting.parts import Part
 from jobs.ingesting.tally import REJECTIONS_NAME
 from jobs.verify import verify
@@ -16,7 +17,14 @@ from shardwriter.index import index_rows
 from shardwriter.manifest import load_manifest
 from shardwriter.publish import load_idx
 from shardwriter.storage import LocalStore
-from tests.jobs.ingesting.site import clip_id, requests, run_site, write_site
+from tests.jobs.ingesting.site import (
+    SiteFetcher,
+    catalogue,
+    clip_id,
+    requests,
+    run_site,
+    write_site,
+)
 
 NUM_CLIPS = 60
 PARTS = ("1/3", "2/3", "3/3")
@@ -132,3 +140,15 @@ def test_part_goes_with_no_other_way_to_split(
 ) -> None:
     with pytest.raises(ConfigError, match="--part goes with neither"):
         run_site(site, tmp_path / "out", NUM_CLIPS, part="1/3", **options)
+
+
+def test_plan_counts_what_is_left_and_touches_nothing(site: Path, tmp_path: Path) -> None:
+    options = IngestOptions(out=str(tmp_path / "out"), sample_rate_hz=8000)
+    lines = plan(catalogue(NUM_CLIPS), SiteFetcher(site), options)
+    assert "60 of 60 clips to fetch" in lines[0]
+    assert not (tmp_path / "out").exists()
+    assert not requests(site)
+    run_site(site, tmp_path / "out", NUM_CLIPS)
+    (first, there, *_) = plan(catalogue(NUM_CLIPS), SiteFetcher(site), options)
+    assert "2 of 60 clips to fetch" in first
+    assert "58 clips" in there
