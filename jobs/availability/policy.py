@@ -20,7 +20,7 @@ class Action(StrEnum):
     DONE = "done"  # nothing more at this clip in this run
     RETRY = "retry"  # try the clip again, after some seconds
     REQUEUE = "requeue"  # try the clip once more when all others are done
-    BACK_OFF = "back_off"  # the whole session waits; what was blocked says nothing of the clip
+    BACK_OFF = "back_off"  # the whole session waits; a clip that isn't done is then requeued
     STOP = "stop"  # the job stops: what is wrong is wrong for every clip
 
 
