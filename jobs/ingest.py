@@ -19,7 +19,7 @@ from jobs.ingesting.making import NETWORK_KINDS, Recipe, utc_now
 from jobs.ingesting.parts import Part
 from jobs.ingesting.run import Run, RunResult, merge
 from jobs.ingesting.tally import LeftOut
-from jobs.ingesting.work_folder import default_work_folder
+from jobs.ingesting.work_folder import default_work_folder, remove_empty_folders
 from jobs.versions import tool_versions
 from shardwriter import AudioFormat, Codec, Settings
 from shardwriter import audio as audio_step
@@ -131,6 +131,7 @@ def ingest(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> In
     if options.merge_only:
         with run.store.lock_for_writing():
             result = merge(run)
+            remove_empty_folders(run.recipe.work)
     elif options.executor == "ray":
         from jobs.ingesting.on_ray import ingest_on_ray
 

@@ -47,7 +47,8 @@ def ingest_here(run: Run, *, part: Part | None, num_workers: int) -> RunResult:
     except _NothingWholeError:
         return result
     finally:
-        remove_empty_folders(run.recipe.work)
+        if part is None:  # other parts may be about to use a folder that is empty now
+            remove_empty_folders(run.recipe.work)
     if part is not None:
         return _end_part(run, part, result)
     return replace(result, published=writer.published)
@@ -79,7 +80,7 @@ def _write(
     if part is None:
         record_availability(run)
         _refuse_if_nothing_is_usable(run, due, tally)
-    remove_empty_folders(run.recipe.work)
+        remove_empty_folders(run.recipe.work)
     return RunResult(
         num_already_there=there,
         num_not_due=len(clips) - len(due),

