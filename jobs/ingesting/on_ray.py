@@ -181,7 +181,7 @@ def _reports(run: "ray.ObjectRef[Run]", slices: Sequence[Slice]) -> Iterator[Lan
         while True:
             room = _SLICES_IN_FLIGHT_PER_CPU * _num_cpus()
             running += [
-                task.remote(run, job) for job in itertools.islice(left, room - len(running))
+                task.remote(run, job) for job in itertools.islice(left, max(0, room - len(running)))
             ]
             if not running:
                 return
