@@ -20,7 +20,7 @@ _WAYS_OUT = {"torch": _TORCH, "torchaudio": _TORCH}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can mend are one line, without a traceback."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
     except ConfigError as err:
@@ -46,7 +46,8 @@ def _fail(command: str, problem: object, *, status: int) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="melstream",
         description="Audio datasets as tar shards: ingest them, check them, train from them.",
