@@ -10,6 +10,7 @@ from jobs.availability_commands import add_availability
 from jobs.console import complain
 from jobs.dataset_commands import add_inspect, add_sync, add_verify
 from jobs.making_commands import add_index, add_ingest
+from jobs.simulate_commands import add_simulate
 from jobs.training_commands import add_demo, add_train
 from shardwriter.errors import ConfigError, MelstreamError
 
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add_sync(commands)
     add_availability(commands)
     add_train(commands)
+    add_simulate(commands)
     return parser
 
 
