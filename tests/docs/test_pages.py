@@ -1,0 +1,79 @@
+"""Every code block of the documentation is run, or at least read by the command it is for."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import parser
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+FIRST = "index.md"  # its blocks make the dataset that those of other pages read
+
+
+def blocks(page: str, language: str) -> list[str]:
+    pattern = rf"^```{language}\n(.*?)^```"
+    return re.findall(pattern, (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def run(page: str) -> None:
+    names: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, page, "exec"), names)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+def test_the_python_blocks_of_a_page_run_in_order(page: str, folder: Path) -> None:
+    run(FIRST)
+    if page != FIRST:
+        run(page)
+    assert (folder / "out" / "beeps" / "dataset.json").exists()
+
+
+def commands(page: str) -> list[list[str]]:
+    """What follows `melstream` in the shell blocks of a page."""
+    found = []
+    for line in "".join(blocks(page, "sh")).splitlines():
+        words = shlex.split(line, comments=True)
+        if not words:
+            continue
+        if "jobs.cli" in words:
+            found.append(words[words.index("jobs.cli") + 1 :])
+        else:
+            assert words[0] == "melstream", line
+            found.append(words[1:])
+    return found
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")])
+def test_the_commands_of_a_page_are_commands_of_ours(page: str) -> None:
+    for command in commands(page):
+        if "--help" in command:
+            with pytest.raises(SystemExit) as ended:
+                parser().parse_args(command)
+            assert ended.value.code == 0, command
+        else:
+            parser().parse_args(command)  # ends the process where it is wrong
+
+
+def test_links_lead_to_pages_and_pictures_that_are_there() -> None:
+    missing = [
+        f"{page}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", (DOCS / page).read_text())
+        if not (DOCS / page).parent.joinpath(target).exists()
+    ]
+    assert missing == []
+
+
+def test_every_page_stands_in_the_navigation() -> None:
+    navigation = (DOCS.parent / "mkdocs.yml").read_text()
+    assert [page for page in PAGES if page not in navigation] == []
