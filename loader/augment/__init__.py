@@ -1,0 +1,1 @@
+"""Augmentation of whole batches, on the device: the same for a sample wherever it is trained on."""
