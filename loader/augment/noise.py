@@ -108,8 +108,8 @@ def make_white_noise(num_samples: int) -> Tensor:
     """Return white Gaussian noise as a bank of one row: int16 (N=1, S), always the same.
 
     Drawing new noise for each sample, keyed by it, would cost more than the rest of the chain. A
-    window of a million samples or more that begins where the sample's key says is as good. The result is shared:
-    leave it as it is.
+    window of a million samples or more that begins where the sample's key says is as good. The
+    result is shared: leave it as it is.
     """
     bits = np.random.Philox(key=0).random_raw(2 * num_samples)
     uniform = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53

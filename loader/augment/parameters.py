@@ -121,17 +121,25 @@ class AugmentParameters:
 
     def to(self, device: torch.device | str) -> "AugmentParameters":
         """Return the parameters on a device. They travel as one matrix, and nothing waits."""
-        if torch.device(device).type == "cpu" and self.mix.weight_B.device.type == "cpu":
+        if torch.device(device) == self.mix.weight_B.device:
             return self
-        parts = [_columns(self.wave), _columns(self.mix), _columns(self.mel)]
-        table_BP = torch.cat([column for part in parts for column in part], dim=1)
+        table_BP = self.packed_BP()
         if torch.device(device).type == "cuda" and table_BP.device.type == "cpu":
             table_BP = table_BP.pin_memory()
-        table_BP = table_BP.to(device, non_blocking=True)
+        return self.unpacked(table_BP.to(device, non_blocking=True))
+
+    def packed_BP(self) -> Tensor:
+        """Return all values as one float32 matrix, a row for each sample."""
+        parts = [*_columns(self.wave), *_columns(self.mix), *_columns(self.mel)]
+        return torch.cat(parts, dim=1)
+
+    def unpacked(self, table_BP: Tensor) -> "AugmentParameters":
+        """Return parameters of the same shapes with the values of a matrix, as views of it."""
+        parts = (_columns(self.wave), _columns(self.mix), _columns(self.mel))
         widths = [sum(column.shape[1] for column in part) for part in parts]
         wave, mix, mel = torch.split(table_BP, widths, dim=1)
-        return AugmentParameters(
-            epoch=self.epoch,
+        return replace(
+            self,
             wave=_with_columns(self.wave, wave),
             mix=_with_columns(self.mix, mix),
             mel=_with_columns(self.mel, mel),
@@ -140,12 +148,13 @@ class AugmentParameters:
 
 def _columns(parameters: _Parameters) -> list[Tensor]:
     values = [getattr(parameters, field.name) for field in fields(parameters)]
-    return [value.reshape(len(value), -1) for value in values]
+    return [value.flatten(1) if value.ndim > 1 else value[:, None] for value in values]
 
 
 def _with_columns(parameters: _Parameters, table_BP: Tensor) -> _Parameters:
     names = [field.name for field in fields(parameters)]
-    columns = torch.split(table_BP, [column.shape[1] for column in _columns(parameters)], dim=1)
+    widths = [column.shape[1] for column in _columns(parameters)]
+    columns = torch.split(table_BP, widths, dim=1)
     values = {
         name: column.reshape(getattr(parameters, name).shape)
         for name, column in zip(names, columns, strict=True)

@@ -32,4 +32,4 @@ def segments_BT(bank_NS: Tensor, row_B: Tensor, share_B: Tensor, *, num_samples:
     start_B = row_B.long() * row_samples + within_B
     # Every possible window as a row of a view that takes no memory.
     windows = bank_NS.reshape(-1).unfold(0, num_samples, 1)
-    return windows[start_B].float() / INT16_FULL_SCALE
+    return windows[start_B].float().div_(INT16_FULL_SCALE)

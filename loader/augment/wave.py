@@ -87,7 +87,7 @@ def _augment(
     sample_rate_hz: int,
 ) -> tuple[Tensor, Tensor]:
     is_integer = wave_BT.dtype == torch.int16
-    wave_BT = wave_BT.float() / INT16_FULL_SCALE if is_integer else wave_BT.float()
+    wave_BT = wave_BT.float().div_(INT16_FULL_SCALE) if is_integer else wave_BT.float()
     if recipe.remove_mean:
         wave_BT = without_mean(wave_BT, num_samples_B)
     if recipe.speed is not None:
