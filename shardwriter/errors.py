@@ -6,7 +6,8 @@
     │   ├── TransientStorageError may succeed when tried again; nothing else may be retried
     │   │   ├── ThrottledError    the store asks for fewer requests
     │   │   └── ReplacedError     an object changed while it was read; what was read is void
-    │   └── OtherContentError     the name is taken by an object of other content
+    │   ├── OtherContentError     the name is taken by an object of other content
+    │   └── ReadOnlyError         a web server can't be listed or written to
     ├── ShardFormatError          bytes don't follow the shard format; names shard, key and offset
     ├── AudioError                a clip's bytes are not audio that can be used; carries the reason
     ├── GroupStraddlesError       a speaker or recording would lie in two splits, and may not
@@ -43,6 +44,10 @@ class ReplacedError(TransientStorageError):
 
 class OtherContentError(StorageError):
     """An object of other content has the name already, and objects are never replaced."""
+
+
+class ReadOnlyError(StorageError):
+    """A store that can only be read by name, as a web server, was asked for more."""
 
 
 class ShardFormatError(MelstreamError):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from shardwriter.audio_format import AudioFormat
-from shardwriter.errors import ConfigError, ShardFormatError, StorageError
+from shardwriter.errors import ConfigError, ReadOnlyError, ShardFormatError
 from shardwriter.json_form import (
     FORMAT_VERSION,
     Json,
@@ -172,7 +172,7 @@ def load_manifest(store: Store) -> Manifest:
 def _has_parts(store: Store) -> bool:
     try:
         return any(True for _ in store.names("parts/"))
-    except StorageError:  # web servers list nothing
+    except ReadOnlyError:  # web servers list nothing
         return False
 
 

@@ -398,6 +398,7 @@ def test_damaged_streams_give_an_error_or_the_right_samples() -> None:
     assert time.perf_counter() - started < 60
 
 
+@pytest.mark.slow
 def test_no_access_is_out_of_bounds_when_the_compiled_code_checks_them(tmp_path: Path) -> None:
     program = (
         "import numba, numpy\n"
