@@ -2,12 +2,20 @@
 
 from typing import Final
 
-from jobs.catalogues import audioset, esc50, fsd50k, voxceleb1, voxceleb2
+from jobs.catalogues import (
+    audioset,
+    esc50,
+    fsd50k,
+    urbansound8k,
+    voxceleb1,
+    voxceleb2,
+)
 from jobs.catalogues.description import Dataset
 from shardwriter.errors import ConfigError
 
 DATASETS: Final[tuple[Dataset, ...]] = (
     esc50.DATASET,
+    urbansound8k.DATASET,
     audioset.DATASET,
     fsd50k.DATASET,
     voxceleb1.DATASET,
