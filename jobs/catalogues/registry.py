@@ -6,6 +6,8 @@ from jobs.catalogues import (
     audioset,
     esc50,
     fsd50k,
+    tau2019,
+    tau2020_mobile,
     urbansound8k,
     voxceleb1,
     voxceleb2,
@@ -20,6 +22,8 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     fsd50k.DATASET,
     voxceleb1.DATASET,
     voxceleb2.DATASET,
+    tau2019.DATASET,
+    tau2020_mobile.DATASET,
 )
 """In the order in which they are shown."""
 
