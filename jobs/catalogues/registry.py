@@ -6,6 +6,8 @@ from jobs.catalogues import (
     audioset,
     esc50,
     fsd50k,
+    speech_commands,
+    superb_ks,
     tau2019,
     tau2020_mobile,
     urbansound8k,
@@ -24,6 +26,8 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     voxceleb2.DATASET,
     tau2019.DATASET,
     tau2020_mobile.DATASET,
+    speech_commands.DATASET,
+    superb_ks.DATASET,
 )
 """In the order in which they are shown."""
 
