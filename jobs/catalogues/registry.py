@@ -7,7 +7,10 @@ from jobs.catalogues import (
     esc50,
     fsd50k,
     speech_commands,
+    superb_er,
+    superb_ic,
     superb_ks,
+    superb_sid,
     tau2019,
     tau2020_mobile,
     urbansound8k,
@@ -28,6 +31,9 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     tau2020_mobile.DATASET,
     speech_commands.DATASET,
     superb_ks.DATASET,
+    superb_sid.DATASET,
+    superb_ic.DATASET,
+    superb_er.DATASET,
 )
 """In the order in which they are shown."""
 
