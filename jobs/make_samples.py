@@ -35,6 +35,11 @@ def make_sample(
     except StorageError as err:
         return _rejected(clip, "fetch", RejectionReason.UNREADABLE, str(err))
     keeps_source = settings.audio.codec == Codec.SOURCE
+    if keeps_source and (clip.cut is not None or clip.channel is not None):
+        detail = f"it is a part of {clip.file}, and the codec 'source' keeps whole files"
+        return _rejected(clip, "clean", RejectionReason.UNSUPPORTED, detail)
+    if clip.channel is not None:
+        options = replace(options or CleanOptions(), channel=clip.channel)
     duration = clip.duration
     if duration is not None and keeps_source:
         duration = replace(duration, fit=False)  # bytes that stay as they are can't be fitted

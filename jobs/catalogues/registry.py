@@ -6,7 +6,9 @@ from jobs.catalogues import (
     audioset,
     esc50,
     fsd50k,
+    musan,
     nsynth,
+    rirs_noises,
     speech_commands,
     superb_er,
     superb_ic,
@@ -36,6 +38,8 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     superb_sid.DATASET,
     superb_ic.DATASET,
     superb_er.DATASET,
+    musan.DATASET,
+    rirs_noises.DATASET,
 )
 """In the order in which they are shown."""
 
