@@ -102,7 +102,10 @@ def multi_label_loss(logits_BK: Tensor, target_BK: Tensor) -> Tensor:
 def clip_shifts(batch: AudioBatch, *, seed: int, epoch: int) -> list[int]:
     """Return by how many samples to shift each clip, keyed by (seed, epoch, clip)."""
     share_B = sample_uniform(
-        sample_ids(batch.keys), seed=seed, epoch=epoch, operation=Operation.SHIFT
+        sample_ids(batch.keys, batch.copy_B.numpy()),
+        seed=seed,
+        epoch=epoch,
+        operation=Operation.SHIFT,
     )
     return [int(share * batch.wave_BT.shape[1]) for share in share_B]
 

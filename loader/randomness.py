@@ -31,6 +31,8 @@ class OrderStream(IntEnum):
 
     SHARDS = 0
     SAMPLES = 1
+    COPIES = 2
+    GROUPS = 3
 
 
 class Operation(IntEnum):
@@ -50,13 +52,24 @@ def order_bits(
     return bits
 
 
-def sample_ids(keys: Sequence[str]) -> NDArray[np.uint64]:
+def sample_ids(
+    keys: Sequence[str], copies_N: NDArray[np.int64] | None = None
+) -> NDArray[np.uint64]:
     """Return a stable 64-bit identity for each key: BLAKE2b of its UTF-8 form, little endian.
 
     It depends on the key alone, so a sample keeps its randomness when shards are cut anew.
+
+    Args:
+        keys: The samples' keys.
+        copies_N: Which of the epoch's copies of its clip each is (`AudioBatch.copy_B`): each has
+            an identity of its own, the first that of the key.
     """
     digests = b"".join(hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+    ids_N = np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+    if copies_N is None:
+        return ids_N
+    numbers_N = copies_N.astype(np.uint64)
+    return np.where(numbers_N == 0, ids_N, _mix(ids_N ^ _mix(numbers_N)))
 
 
 def sample_bits(

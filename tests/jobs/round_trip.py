@@ -6,6 +6,7 @@ from pathlib import Path
 from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.reading import read_catalogue
 from jobs.catalogues.registry import find_dataset
+from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, IngestSummary, ingest
 from jobs.sources import open_source
 from loader.config import LoaderConfig
@@ -34,7 +35,7 @@ class RoundTrip:
     @property
     def rejected(self) -> dict[str, str]:
         return {
-            found.clip_id.partition("/")[2]: found.reason.value for found in self.summary.rejections
+            found.clip_id.partition("/")[2]: str(found.reason) for found in self.summary.rejections
         }
 
 
@@ -43,7 +44,7 @@ def round_trip(name: str, place: Path, out: Path, *, hz: int = 16_000, **chosen:
     source = open_source(str(place))
     catalogue = read_catalogue(find_dataset(name), source, chosen)
     options = IngestOptions(out=str(out), sample_rate_hz=hz, num_workers=0, quiet=True)
-    summary = ingest(catalogue, source, options)
+    summary = ingest(catalogue, open_fetcher(source.url), options)
     records = {record.id.partition("/")[2]: record for record in records_of(out)}
     loaded: dict[str, tuple[str, ...]] = {}
     for split in sorted({record.split for record in records.values()}):

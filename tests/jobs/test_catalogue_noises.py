@@ -1,18 +1,19 @@
 """MUSAN and RIRS_NOISES: what is mixed into audio, and what audio is convolved with."""
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jobs.catalogues.catalogue import Catalogue, ClipRef
+from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.reading import read_catalogue
 from jobs.catalogues.registry import find_dataset
-from jobs.make_samples import make_sample
+from jobs.fetching.open_fetcher import open_fetcher
+from jobs.ingest import IngestOptions, ingest
 from jobs.sources import open_source
-from shardwriter import AudioFormat, Rejection, Settings
-from shardwriter.audio import Cut
+from shardwriter import Codec
 from shardwriter.errors import ConfigError
 from tests.audio import decoded, encoded
 from tests.jobs.archive_builders import zip_bytes
@@ -146,22 +147,15 @@ def test_responses_go_to_shards_and_back_with_their_first_channel(tmp_path: Path
 def test_every_channel_of_a_real_response_is_a_clip_where_that_is_asked_for(
     tmp_path: Path,
 ) -> None:
-    place = write_folder(tmp_path, RIRS)
-    chosen = {"channels": "every"}
-    source = open_source(str(place))
-    catalogue = read_catalogue(find_dataset("rirs_noises"), source, chosen)
-    real = [clip for clip in catalogue.clips if clip.split == "real"]
-    assert Counter(clip.id.rpartition("/")[0] for clip in real)[f"rirs_noises/{FAR}"] == 8
-    expected, _ = decoded(RIRS[f"{REAL}/RVB2014_type1_rir_largeroom1_far_angla.wav"])
-    settings = Settings(
-        name="rirs", audio=AudioFormat(codec="wav", sample_rate_hz=16_000), labels=catalogue.labels
-    )
-    for clip in real:
-        sample = make_sample(clip, source, settings)
-        assert not isinstance(sample, Rejection)
-        if clip.id.startswith(f"rirs_noises/{FAR}/"):
-            pcm_T, _ = decoded(sample.audio)
-            assert np.array_equal(pcm_T, expected[:, clip.metadata["channel"]])
+    place = write_folder(tmp_path / "in", RIRS)
+    trip = round_trip("rirs_noises", place, tmp_path / "out", channels="every")
+    real = [name for name, split in trip.splits.items() if split == "real"]
+    assert Counter(name.rpartition("/")[0] for name in real)[FAR] == 8
+    pcm_TC, _ = decoded(RIRS[f"{REAL}/RVB2014_type1_rir_largeroom1_far_angla.wav"])
+    for channel in range(8):
+        record = trip.records[f"{FAR}/{channel}"]
+        assert record.metadata["channel"] == channel
+        assert record.pcm_sha256 == hashlib.sha256(pcm_TC[:, channel].tobytes()).hexdigest()
 
 
 def test_noises_are_chosen_by_kind(tmp_path: Path) -> None:
@@ -198,16 +192,17 @@ def test_file_whose_channels_can_t_be_counted_is_refused(tmp_path: Path) -> None
         read("rirs_noises", tmp_path, files, channels="every")
 
 
-@pytest.mark.parametrize(("channel", "cut"), [(0, None), (None, Cut(stop_seconds=0.5))])
-def test_untouched_bytes_hold_no_part_of_a_file(
-    tmp_path: Path, channel: int | None, cut: Cut | None
-) -> None:
-    source = open_source(str(write_folder(tmp_path, {"a.wav": SOUND})))
-    clip = ClipRef(id="x/a", file="a.wav", split="train", labels=("a",), cut=cut, channel=channel)
-    settings = Settings(name="x", audio=AudioFormat.of_source(), labels=("a",))
-    sample = make_sample(clip, source, settings)
-    assert isinstance(sample, Rejection)
-    assert sample.reason == "unsupported"
+def test_untouched_bytes_hold_no_part_of_a_file(tmp_path: Path) -> None:
+    source = open_source(str(write_folder(tmp_path / "in", RIRS)))
+    catalogue = read_catalogue(find_dataset("rirs_noises"), source)
+    options = IngestOptions(
+        out=str(tmp_path / "out"), codec=Codec.SOURCE, num_workers=0, quiet=True
+    )
+    summary = ingest(catalogue, open_fetcher(source.url), options)
+    assert summary.num_written == 3  # the simulated ones have one channel
+    refused = {found.clip_id: found.reason for found in summary.rejections}
+    assert refused[f"rirs_noises/{FAR}"] == "unsupported"
+    assert len(refused) == 2
 
 
 @needs_published_files
