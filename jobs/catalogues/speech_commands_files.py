@@ -10,7 +10,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import soundfile
 
@@ -166,7 +165,7 @@ class SpeechCommandsFiles:
 
     @staticmethod
     def _utterance_name(word: str, file: str) -> str | None:
-        match = _UTTERANCE.fullmatch(PurePosixPath(file).stem)
+        match = _UTTERANCE.fullmatch(_stem(file))
         return f"{word}/{match['stem']}" if match is not None and match["word"] is None else None
 
     def listed(self) -> dict[str, str]:
@@ -201,7 +200,7 @@ class SpeechCommandsFiles:
         Raises:
             ConfigError: one is not there.
         """
-        files = {PurePosixPath(f).stem: f for f in self._folders[self._main].get(NOISE_FOLDER, ())}
+        files = {_stem(f): f for f in self._folders[self._main].get(NOISE_FOLDER, ())}
         missing = [name for name in NOISE_FILES if name not in files]
         if missing:
             raise ConfigError(
@@ -222,7 +221,7 @@ class SpeechCommandsFiles:
                 yield self._test_item(folder, file)
 
     def _test_item(self, folder: str, file: str) -> Utterance | TestSilence:
-        stem = PurePosixPath(file).stem
+        stem = _stem(file)
         if folder == SILENCE:
             return TestSilence(name=f"{SILENCE}/{stem}", file=file)
         match = _UTTERANCE.fullmatch(stem)
@@ -240,6 +239,10 @@ class SpeechCommandsFiles:
             return float(soundfile.info(io.BytesIO(self._source.read(file))).duration)
         except soundfile.LibsndfileError as err:
             raise ConfigError(f"{self._source.url}/{file}: {err}; get the archive again") from err
+
+
+def _stem(file: str) -> str:
+    return file.rpartition("/")[2].removesuffix(".wav")
 
 
 def _utterance(name: str, file: str | None) -> Utterance:
