@@ -91,6 +91,7 @@ def _unpack(path: Path, into: Path, advance: Callable[[int], object]) -> Path:
             try:
                 _copy(path, partial, into, advance)
                 os.fsync(partial.fileno())
+                shutil.copymode(path, partial.name)  # it was made for nobody else to read
                 os.utime(partial.name, ns=(made, made))  # as gunzip: it tells which was newer
                 Path(partial.name).replace(target)
             except BaseException:

@@ -8,12 +8,11 @@ from jobs.catalogues.reading import read_catalogue
 from jobs.catalogues.registry import find_dataset
 from jobs.sources import open_source
 from shardwriter.errors import ConfigError
-from tests.audio import encoded
+from tests.audio import encoded, stereo
 from tests.jobs.archive_builders import zip_bytes
 from tests.jobs.builders import wav, write_folder
 from tests.jobs.published_files import DATASETS, ListedSource, needs_published_files, unpacked
 from tests.jobs.round_trip import round_trip
-from tests.jobs.test_catalogue_urbansound8k import stereo
 
 T2019, T2020 = "TAU-urban-acoustic-scenes-2019", "TAU-urban-acoustic-scenes-2020-mobile"
 CLIPS = (

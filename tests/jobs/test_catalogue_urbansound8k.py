@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from jobs.catalogues.catalogue import Catalogue
@@ -8,7 +7,7 @@ from jobs.catalogues.reading import read_catalogue
 from jobs.catalogues.registry import find_dataset
 from jobs.sources import open_source
 from shardwriter.errors import ConfigError
-from tests.audio import encoded, tone
+from tests.audio import encoded, stereo, tone
 from tests.jobs.archive_builders import tar_bytes
 from tests.jobs.builders import wav, write_folder
 from tests.jobs.published_files import DATASETS, ListedSource, needs_published_files
@@ -23,10 +22,6 @@ ROWS = (
     b"77751-0-0-0.wav,77751,0,4,1,7,0,air_conditioner\n"
 )
 META = "UrbanSound8K/metadata/UrbanSound8K.csv"
-
-
-def stereo(num_samples: int) -> np.ndarray:
-    return np.stack([tone(num_samples), np.zeros(num_samples)], axis=1)
 
 
 # As people uploaded them: 24 bit, WAVE_FORMAT_EXTENSIBLE and stereo, ADPCM, and one that is broken.

@@ -59,8 +59,11 @@ def test_what_was_unpacked_before_is_not_unpacked_again(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(packed())
     os.utime(path, (1e9, 1e9))
+    path.chmod(0o640)
     sizes: list[int] = []
     first = unpack_tars(str(path), tmp_path / "work", advance=sizes.append)
+    made = Path(first).stat()
+    assert (made.st_mtime, made.st_mode & 0o777) == (1e9, 0o640)
     assert sum(sizes) == len(tar_bytes(FILES))
     assert unpack_tars(str(path), tmp_path / "work", advance=sizes.append) == first
     assert sum(sizes) == len(tar_bytes(FILES))
