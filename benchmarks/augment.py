@@ -184,6 +184,7 @@ def _batch(device: str, arguments: argparse.Namespace) -> AudioBatch:
         wave_BT=torch.from_numpy(rng.integers(-9000, 9000, shape, dtype=np.int16)),
         num_samples_B=torch.full((arguments.batch_size,), num_samples),
         target_BK=torch.zeros(arguments.batch_size, NUM_CLASSES),
+        copy_B=torch.zeros(arguments.batch_size, dtype=torch.int64),
         is_padding_B=torch.zeros(arguments.batch_size, dtype=torch.bool),
     ).to(device)
 

@@ -16,7 +16,9 @@ Axes: B samples, T samples of a wave, M mel bands, F frames, K labels.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from loader.augment.clip_bank import ClipBank
@@ -87,13 +89,21 @@ class Augmenter:
         if recipe.filter_augment is not None and num_mels is None:
             raise ConfigError("filter_augment needs num_mels: pass the front end's number of bands")
 
-    def draw(self, keys: Sequence[str], *, epoch: int) -> AugmentParameters:
+    def draw(
+        self, keys: Sequence[str], *, epoch: int, copies_B: NDArray[np.int64] | None = None
+    ) -> AugmentParameters:
         """Return what is to be done to the samples of a batch in an epoch, on the CPU.
 
         The result says it all: keep it, and the same augmentation can be applied again. Any thread
         may draw, for any epoch: no bank is loaded for it.
+
+        Args:
+            keys: Of the batch.
+            epoch: Number of the epoch.
+            copies_B: `AudioBatch.copy_B`, taken before the batch goes to the device; `None` where
+                no clip comes twice in an epoch. Each copy of a clip gets its own augmentation.
         """
-        draws = Draws(ids_B=sample_ids(keys), seed=self.seed, epoch=epoch)
+        draws = Draws(ids_B=sample_ids(keys, copies_B), seed=self.seed, epoch=epoch)
         rows = BankRows(
             noise={} if self.banks.noise is None else self.banks.noise.kinds,
             num_devices=_num_rows(self.banks.device),

@@ -148,7 +148,7 @@ class ClipBank:
         places = place_kinds(counts, max_rows=settings.byte_budget // (2 * segment_samples))
         source = _Source(
             index=index,
-            reader=SampleReader(store, index, max_open_shards=16, verify_checksums=True),
+            reader=SampleReader(index, max_open_shards=16, verify_checksums=True),
             rows_of=rows_of,
             kinds=places,
             segment_samples=segment_samples,

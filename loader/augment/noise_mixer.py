@@ -69,7 +69,8 @@ class NoiseMixer:
     def mix(self, batch: AudioBatch, *, epoch: int) -> NoisyBatch:
         """Return the batch with noise; the one that came in stays as it is."""
         generation = self.bank.at(epoch)
-        draws = Draws(ids_B=sample_ids(batch.keys), seed=self.seed, epoch=epoch)
+        ids_B = sample_ids(batch.keys, batch.copy_B.cpu().numpy())
+        draws = Draws(ids_B=ids_B, seed=self.seed, epoch=epoch)
         on_B = draws.uniforms(Operation.NOISE_MIXER, 1)[:, 0] < self.noise.p
         drawn = draw_noise(
             draws,

@@ -45,6 +45,7 @@ def make_batch(
         wave_BT=torch.from_numpy(np.stack(waves)),
         num_samples_B=torch.tensor(lengths),
         target_BK=torch.eye(num_rows),
+        copy_B=torch.zeros(num_rows, dtype=torch.int64),
         is_padding_B=torch.zeros(num_rows, dtype=torch.bool),
     ).to(device)
 
