@@ -31,6 +31,8 @@ class ClipRef:
     duration: DurationRule | None = None
     cut: Cut | None = None
     """The part of the file or video that is the clip; None: all of it."""
+    channel: int | None = None
+    """The channel that is the clip, from 0; None: what is chosen for the whole dataset."""
     video_id: str | None = None
     """YouTube id, for sets that come from there."""
     metadata: Mapping[str, Any] = field(default_factory=_nothing)

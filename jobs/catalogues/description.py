@@ -66,6 +66,8 @@ class Dataset:
     faults: tuple[str, ...] = ()
     """What is known to be odd or broken in the published files."""
     leaks: tuple[KnownLeak, ...] = ()
+    archives_of: str = ""
+    """The dataset whose published files these are; empty: its own."""
     has_videos: bool = False
     """Whether clips can be fetched from YouTube."""
 
@@ -77,7 +79,7 @@ class Dataset:
     @property
     def archives(self) -> tuple[PublishedFile, ...]:
         """The files as published, with their checksums."""
-        return _archives().get(self.name, ())
+        return _archives().get(self.archives_of or self.name, ())
 
 
 def _archives() -> dict[str, tuple[PublishedFile, ...]]:

@@ -28,8 +28,9 @@ class ClipRules:
     silent_peak_dbfs: float = -80.0
     """A clip whose every sample is below this has been muted: 3 steps of 16 bit, less than any
     microphone's noise."""
-    labels_of_silence: frozenset[str] = frozenset({"Silence", "/m/028v0c"})
-    """Clips with one of these labels may be silent: AudioSet has it as a class."""
+    labels_of_silence: frozenset[str] = frozenset({"Silence", "/m/028v0c", "_silence_"})
+    """Clips with one of these labels may be silent: AudioSet and Speech Commands have such a
+    class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

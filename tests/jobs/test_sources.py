@@ -168,3 +168,12 @@ def test_member_of_an_unknown_compression_is_a_storage_error(tmp_path: Path) -> 
     path.write_bytes(data)
     with pytest.raises(StorageError, match=r"audio/1\.wav: .*compression"):
         ZipSource(path).read("audio/1.wav")
+
+
+def test_zip_of_a_later_version_of_the_format_is_a_config_error(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "x.zip", {"a": b"a"})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + 6] = 84  # version needed to read it, in the directory
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"x\.zip is not a readable zip: zip file version 8\.4"):
+        open_source(str(path))
