@@ -2,7 +2,14 @@
 
 from typing import Final
 
-from jobs.catalogues import audioset, esc50, fsd50k, voxceleb1, voxceleb2
+from jobs.catalogues import (
+    audioset,
+    esc50,
+    fsd50k,
+    gtzan,
+    voxceleb1,
+    voxceleb2,
+)
 from jobs.catalogues.description import Dataset
 from shardwriter.errors import ConfigError
 
@@ -12,6 +19,7 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     fsd50k.DATASET,
     voxceleb1.DATASET,
     voxceleb2.DATASET,
+    gtzan.DATASET,
 )
 """In the order in which they are shown."""
 
