@@ -7,6 +7,7 @@ from jobs.catalogues import (
     esc50,
     fsd50k,
     gtzan,
+    magnatagatune,
     voxceleb1,
     voxceleb2,
 )
@@ -20,6 +21,7 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     voxceleb1.DATASET,
     voxceleb2.DATASET,
     gtzan.DATASET,
+    magnatagatune.DATASET,
 )
 """In the order in which they are shown."""
 
