@@ -8,6 +8,7 @@ from jobs.catalogues import (
     fsd50k,
     gtzan,
     magnatagatune,
+    mtg_jamendo,
     voxceleb1,
     voxceleb2,
 )
@@ -22,6 +23,7 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     voxceleb2.DATASET,
     gtzan.DATASET,
     magnatagatune.DATASET,
+    mtg_jamendo.DATASET,
 )
 """In the order in which they are shown."""
 
