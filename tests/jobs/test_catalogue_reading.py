@@ -104,7 +104,7 @@ def test_options_are_checked_and_filled_in(tmp_path: Path) -> None:
     read_catalogue(dataset, source, {"subset": "esc10"})
     assert seen == [{"subset": "esc50"}, {"subset": "esc10"}]
     assert catalogue.leaks == dataset.leaks
-    with pytest.raises(ConfigError, match="ESC-50 has no option 'split'; it has subset"):
+    with pytest.raises(ConfigError, match="ESC-50 has no option 'split'; it has subset, splits"):
         read_catalogue(dataset, source, {"split": "train"})
     with pytest.raises(ConfigError, match="subset of ESC-50 is one of esc50, esc10, got 'esc5'"):
         read_catalogue(dataset, source, {"subset": "esc5"})
