@@ -5,6 +5,7 @@ from typing import Final
 from jobs.catalogues import (
     audioset,
     esc50,
+    folder,
     fsd50k,
     gtzan,
     magnatagatune,
@@ -24,6 +25,7 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     gtzan.DATASET,
     magnatagatune.DATASET,
     mtg_jamendo.DATASET,
+    folder.DATASET,
 )
 """In the order in which they are shown."""
 
