@@ -8,6 +8,7 @@ from jobs.catalogues import (
     folder,
     fsd50k,
     gtzan,
+    huggingface,
     magnatagatune,
     mtg_jamendo,
     voxceleb1,
@@ -26,6 +27,7 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     magnatagatune.DATASET,
     mtg_jamendo.DATASET,
     folder.DATASET,
+    huggingface.DATASET,
 )
 """In the order in which they are shown."""
 
