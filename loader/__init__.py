@@ -29,6 +29,7 @@ state       what a checkpoint keeps
 stats       where the time goes
 loader      ShardLoader, which puts these together
 features    log-mel and its like on the device
+augment     noise, rooms, masks, mixing, by recipe
 """
 
 from loader.balance import EffectiveNumber, InverseFrequency, RepeatFactor

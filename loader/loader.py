@@ -104,7 +104,7 @@ class ShardLoader:
             max_open_shards=min(self._sampling.max_open_shards, _MAX_OPEN_FILES),
             verify_checksums=config.verify_checksums,
             settings=_fetch_settings(config),
-            num_ranks=self.world.size,
+            num_ranks=len(self.world.ranks_of_node),
         )
         self._buffer = ResamplingBuffer(max_bytes=config.resampling_buffer_bytes)
         self._assembler = BatchAssembler(
@@ -265,9 +265,20 @@ class ShardLoader:
         order = self._sampling.order(epoch)
         place_SB = self._stripe.deal(order, cursor=cursor)
         steps = self._steps(order, place_SB)
-        rows = order.rows_M[cursor:].astype(np.int64)
+        rows = self._rows_of_node(order, cursor=cursor)
         for step, read_place in self._reader.read_ahead(steps, order_N=rows, on_end=on_end):
             yield self._assembler.begin(step, read_place, epoch=epoch)
+
+    def _rows_of_node(self, order: EpochOrder, *, cursor: int) -> NDArray[np.int64]:
+        """Return the rows that the ranks of this machine get, in the order of use."""
+        if len(self.world.ranks_of_node) == self.world.size:
+            return order.rows_M[cursor:].astype(np.int64)
+        place_SB = [
+            replace(self._stripe, rank=rank).deal(order, cursor=cursor)
+            for rank in self.world.ranks_of_node
+        ]
+        places = np.sort(np.concatenate(place_SB, axis=1), axis=1).ravel()
+        return order.rows_M[places % len(order)].astype(np.int64)
 
     def _steps(self, order: EpochOrder, place_SB: NDArray[np.int64]) -> Iterator[PlannedStep]:
         """Yield this rank's steps, and where the bytes of each come from."""

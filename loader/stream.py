@@ -67,7 +67,7 @@ class SampleReader:
             max_open_shards: Bound on open files.
             verify_checksums: Whether to compare each sample's CRC-32C.
             settings: How remote shards are read.
-            num_ranks: Readers that share the dataset's samples.
+            num_ranks: Readers that share the samples of a pass: those of this machine.
 
         Raises:
             ConfigError: the cache's folder can't be used.
@@ -130,7 +130,8 @@ class SampleReader:
 
         Args:
             steps: The steps of a pass.
-            order_N: The rows in the order in which all ranks need them, from the pass's start on.
+            order_N: The rows that this machine's ranks need, in their order, from the pass's start
+                on.
             on_end: Is to be closed when nothing more is read; until then threads may fetch.
         """
         if not self._is_remote_shard.any():
@@ -228,11 +229,18 @@ class SampleReader:
     def _begin_pass(self, order_N: NDArray[np.int64]) -> ReadAhead:
         settings = self._settings
         downloads = None
-        if self._cache is not None:
+        cache = self._cache
+        if cache is not None:
             downloads = ShardDownloads(
-                self._cache,
+                cache,
                 self._network.fetch,
-                worth_downloading(self._shards, self._index, order_N, cost=settings.cost),
+                worth_downloading(
+                    self._shards,
+                    self._index,
+                    order_N,
+                    cost=settings.cost,
+                    is_cached=lambda shard: cache.holds(shard.sha256),
+                ),
                 self._counters,
                 num_ahead=self._max_open_shards,
             )
