@@ -54,9 +54,11 @@ def split_dataset(
     num_classes = len({label for clip in clips for label in clip.labels})
     for totals in part_totals(clips, parts):
         say(
-            f"  {totals.name}: {totals.num_clips:,} clips, {totals.num_groups:,} groups, "
-            f"{totals.num_classes} of {num_classes} classes"
+            f"  {totals.name}: clips {totals.num_clips:,}, groups {totals.num_groups:,}, "
+            f"classes {totals.num_classes} of {num_classes}"
         )
+    for split in sorted(options.weights.keys() - {part.split for part in parts.values()}):
+        say(f"note: {split} got no clip: there are too few groups, or its weight is too small")
     if not any(clip.group is not None for clip in clips):
         say("note: no clip has a group, so every clip was dealt out by itself")
     say(f"{out}: {len(parts):,} clips. Ingest the dataset again with --splits {out} to use it")

@@ -38,8 +38,8 @@ def test_split_that_was_made_is_what_the_next_ingest_uses(
     flags = ["--out", str(file), "--parts", "train=2,test=2"]
     assert main(["split", str(out), *flags]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "  test: 8 clips, 4 groups, 2 of 2 classes",
-        "  train: 8 clips, 4 groups, 2 of 2 classes",
+        "  test: clips 8, groups 4, classes 2 of 2",
+        "  train: clips 8, groups 4, classes 2 of 2",
         f"{file}: 16 clips. Ingest the dataset again with --splits {file} to use it",
     ]
     again = round_trip("folder", place, tmp_path / "again", **choices, splits=str(file))
@@ -66,7 +66,7 @@ def test_folds_are_a_column_of_one_split(
     file = tmp_path / "folds.csv"
     assert main(["split", tones_url, "--out", str(file), "--folds", "3"]) == 0
     captured = capsys.readouterr().out
-    assert "  train fold 2: 11 clips, 11 groups, 3 of 3 classes" in captured
+    assert "  train fold 2: clips 11, groups 11, classes 3 of 3" in captured
     assert "note: no clip has a group" in captured
     parts = read_splits(file.read_bytes(), where="folds.csv")
     assert {(part.split, part.fold) for part in parts.values()} == {("train", n) for n in (1, 2, 3)}
@@ -109,6 +109,13 @@ def test_split_file_that_does_not_fit_is_refused(tmp_path: Path, data: bytes, pr
     options = {"csv": "songs.csv", "name": "mine", "splits": str(tmp_path / "splits.csv")}
     with pytest.raises(ConfigError, match=problem):
         read_catalogue(find_dataset("folder"), source, options)
+
+
+def test_part_that_got_nothing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = make_tones(tmp_path / "tones", num_clips=3)
+    flags = ["--out", str(tmp_path / "splits.csv"), "--parts", "train=100,test=1"]
+    assert main(["split", url, *flags]) == 0
+    assert "note: test got no clip: there are too few groups" in capsys.readouterr().out
 
 
 def test_wrong_parts_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
