@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from jobs.availability_commands import add_availability
 from jobs.console import complain
-from jobs.dataset_commands import add_inspect, add_sync, add_verify
+from jobs.dataset_commands import add_inspect, add_split, add_sync, add_verify
 from jobs.making_commands import add_index, add_ingest
 from jobs.simulate_commands import add_simulate
 from jobs.training_commands import add_demo, add_train
@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     add_index(commands)
     add_inspect(commands)
     add_verify(commands)
+    add_split(commands)
     add_sync(commands)
     add_availability(commands)
     add_train(commands)

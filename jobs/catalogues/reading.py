@@ -9,6 +9,7 @@ from pathlib import Path
 from jobs.catalogues.catalogue import Catalogue, ClipRef
 from jobs.catalogues.counts import ExpectedCounts, count_differences
 from jobs.catalogues.description import Dataset
+from jobs.catalogues.split_file import SPLITS, with_splits
 from jobs.sources import NoFiles, Source
 from shardwriter import Rejection, RejectionReason
 from shardwriter.errors import ConfigError
@@ -23,6 +24,7 @@ def read_catalogue(
         dataset: Its description.
         source: Where the published files lie; None where clips come from the web.
         options: What was chosen, by name of the option; the rest is as the description says.
+            Every dataset has the option `splits` beside its own.
 
     Raises:
         ConfigError: an option that the dataset does not have, a value that it does not take,
@@ -36,7 +38,11 @@ def read_catalogue(
     if source is None:
         source = NoFiles()
     with _collector_paused():
-        catalogue = dataset.read(source, _all_options(dataset, options or {}))
+        chosen = _all_options(dataset, options or {})
+        splits = chosen.pop(SPLITS.name)
+        catalogue = dataset.read(source, chosen)
+    if splits:  # the leaks that are known are those of the published splits
+        return replace(catalogue, clips=with_splits(catalogue.clips, Path(splits)))
     return replace(catalogue, leaks=dataset.leaks)
 
 
@@ -56,7 +62,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _all_options(dataset: Dataset, chosen: Mapping[str, str]) -> dict[str, str]:
-    known = {option.name: option for option in dataset.options}
+    known = {option.name: option for option in (*dataset.options, SPLITS)}
     for name, value in chosen.items():
         if name not in known:
             raise ConfigError(

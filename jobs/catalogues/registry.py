@@ -5,7 +5,12 @@ from typing import Final
 from jobs.catalogues import (
     audioset,
     esc50,
+    folder,
     fsd50k,
+    gtzan,
+    huggingface,
+    magnatagatune,
+    mtg_jamendo,
     musan,
     nsynth,
     rirs_noises,
@@ -40,6 +45,11 @@ DATASETS: Final[tuple[Dataset, ...]] = (
     superb_er.DATASET,
     musan.DATASET,
     rirs_noises.DATASET,
+    gtzan.DATASET,
+    magnatagatune.DATASET,
+    mtg_jamendo.DATASET,
+    folder.DATASET,
+    huggingface.DATASET,
 )
 """In the order in which they are shown."""
 
