@@ -4,7 +4,8 @@ config      the settings, refused early where they are wrong
 world       which of how many processes this is
 dataset_config  what is taken of one dataset
 dataset     manifest and index as arrays
-filters     which samples are used, by fold, label and length
+targets     named targets beside the labels, as columns
+filters     which samples are used, by fold, label, target and length
 mixture     several datasets as one index
 randomness  numbers keyed by (seed, epoch, sample, operation)
 balance     how often each clip should come, from the labels of all

@@ -70,6 +70,8 @@ class BatchAssembler:
             target_BK=torch.from_numpy(index.targets_of(rows_B)),
             copy_B=torch.from_numpy(plan.copies_B),
             is_padding_B=torch.from_numpy(plan.is_padding_B),
+            targets={name: column.of(rows_B) for name, column in index.targets.items()},
+            single_label_B=_tensor_or_none(index.single_labels_of(rows_B)),
         )
         if self.pin_memory:
             batch = batch.pin_memory()
@@ -120,3 +122,7 @@ class BatchAssembler:
             read_seconds=read_seconds,
             decode_seconds=decode_seconds,
         )
+
+
+def _tensor_or_none(values_B: NDArray[np.int64] | None) -> torch.Tensor | None:
+    return None if values_B is None else torch.from_numpy(values_B)

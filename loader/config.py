@@ -1,6 +1,7 @@
 """Settings of a loader, refused early where they are wrong."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -41,6 +42,8 @@ class LoaderConfig:
     """Leave out samples with any of these labels."""
     min_seconds: float | None = None
     """Leave out shorter clips."""
+    include_targets: Mapping[str, tuple[str, ...]] | None = None
+    """Keep only samples whose class targets are these, e.g. `{"city": ("milan",)}`."""
     datasets: tuple[DatasetConfig, ...] = ()
     """Several datasets, mixed all through the epoch; labels of the same name become one."""
     balance: Balance | None = None
@@ -116,7 +119,13 @@ class LoaderConfig:
         return tuple(weight for weight in weights if weight is not None) or None
 
 
-_FILTERS = ("folds", "include_labels", "exclude_labels", "min_seconds")
+_FILTERS = (
+    "folds",
+    "include_labels",
+    "exclude_labels",
+    "min_seconds",
+    "include_targets",
+)
 
 
 def _check_numbers(config: LoaderConfig) -> None:
@@ -173,7 +182,7 @@ def _check_datasets(config: LoaderConfig) -> None:
     ):
         raise ValueError(f"datasets must be a tuple of DatasetConfig, got {datasets!r}")
     for name in ("url", "split", *_FILTERS):
-        if getattr(config, name) not in (None, ()):
+        if getattr(config, name) not in (None, (), {}):
             raise ValueError(
                 f"{name}={getattr(config, name)!r} and datasets are both set: {name} belongs into "
                 "each DatasetConfig"

@@ -1,6 +1,8 @@
 """What is taken of one dataset, refused early where it is wrong."""
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -20,6 +22,9 @@ class DatasetConfig:
     """Leave out samples with any of these labels."""
     min_seconds: float | None = None
     """Leave out shorter clips."""
+    include_targets: Mapping[str, tuple[str, ...]] | None = None
+    """Keep only samples whose class targets are these, e.g. `{"city": ("milan", "paris")}`; `None`
+    keeps all."""
     weight: float | None = None
     """Share of the epoch, relative to the other datasets' weights: all of them have one or none.
     `None` takes all datasets together as if they were one."""
@@ -39,6 +44,7 @@ class DatasetConfig:
             _check_labels("include_labels", self.include_labels)
             _check_distinct("include_labels", self.include_labels)
         _check_labels("exclude_labels", self.exclude_labels)
+        _check_include_targets(self.include_targets)
         for name in ("min_seconds", "weight"):
             _check_positive(name, getattr(self, name))
 
@@ -61,6 +67,9 @@ class DatasetConfig:
             value = getattr(self, name)
             if value is not None:
                 parts.append(f"{name}={float(value)!r}")
+        if self.include_targets:
+            wanted = {name: sorted(labels) for name, labels in self.include_targets.items()}
+            parts.append(f"include_targets={json.dumps(wanted, sort_keys=True)}")
         return " ".join(parts)
 
 
@@ -72,6 +81,19 @@ def _check_text(name: str, value: object) -> None:
 def _check_labels(name: str, labels: object) -> None:
     if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
         raise ValueError(f"{name} must be a tuple of label names, got {labels!r}")
+
+
+def _check_include_targets(include: object) -> None:
+    if include is None:
+        return
+    if not isinstance(include, Mapping) or not include:
+        raise ValueError(
+            f"include_targets must map names of targets to tuples of classes, got {include!r}"
+        )
+    for name, labels in include.items():
+        _check_text("a target's name", name)
+        _check_labels(f"include_targets[{name!r}]", labels)
+        _check_distinct(f"include_targets[{name!r}]", labels)
 
 
 def _check_distinct(name: str, values: tuple[object, ...]) -> None:

@@ -34,6 +34,7 @@ from loader.state import LoaderState, bounded
 from loader.stats import FillStats, LoaderStats
 from loader.stream import FetchSettings, SampleReader
 from loader.stripe import Stripe
+from loader.targets import class_target_of
 from loader.world import World
 from shardwriter.errors import ConfigError
 from shardwriter.storage import Store, open_store
@@ -127,6 +128,19 @@ class ShardLoader:
         return self.index.labels
 
     @property
+    def target_names(self) -> tuple[str, ...]:
+        """What `AudioBatch.targets` holds."""
+        return tuple(self.index.targets)
+
+    def target_labels(self, name: str) -> tuple[str, ...]:
+        """Return the classes of a target: id i of `AudioBatch.targets[name]` is the i-th.
+
+        Raises:
+            ConfigError: no dataset has a target of that name, or it is a number.
+        """
+        return class_target_of(self.index.targets, name).labels or ()
+
+    @property
     def sample_rate_hz(self) -> int:
         """Rate of the audio."""
         return self.index.sample_rate_hz
@@ -214,6 +228,8 @@ class ShardLoader:
     def exposure(self, epoch: int | None = None) -> Exposure:
         """Return how often each class comes: as intended, planned, and delivered to all ranks.
 
+        The classes are those that are balanced: the labels, or those of `balance.target`.
+
         No communication is needed for it: the plan is the same on every rank.
 
         Args:
@@ -233,6 +249,7 @@ class ShardLoader:
             expected_N=self._sampling.expected_N,
             delivered=slice(0, delivered),
             num_cycled=num_cycled,
+            target=None if self.config.balance is None else self.config.balance.target,
         )
 
     def close(self) -> None:
