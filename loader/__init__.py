@@ -6,6 +6,7 @@ dataset_config  what is taken of one dataset
 dataset     manifest and index as arrays
 targets     named targets beside the labels, as columns
 filters     which samples are used, by fold, label, target and length
+label_map   labels renamed, merged and dropped
 mixture     several datasets as one index
 randomness  numbers keyed by (seed, epoch, sample, operation)
 balance     how often each clip should come, from the labels of all

@@ -43,7 +43,8 @@ class AudioBatch:
         if self.single_label_B is None:
             raise AttributeError(
                 "label_B needs exactly one label a clip, and some clip of the selection has none "
-                "or several: use target_BK, or choose clips by include_labels or exclude_labels"
+                "or several: use target_BK, or choose clips by include_labels, exclude_labels or "
+                "label_map"
             )
         return self.single_label_B
 

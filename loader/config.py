@@ -44,6 +44,8 @@ class LoaderConfig:
     """Leave out shorter clips."""
     include_targets: Mapping[str, tuple[str, ...]] | None = None
     """Keep only samples whose class targets are these, e.g. `{"city": ("milan",)}`."""
+    label_map: Mapping[str, str | tuple[str, ...] | None] | None = None
+    """Labels renamed, merged or dropped, see `DatasetConfig.label_map`."""
     datasets: tuple[DatasetConfig, ...] = ()
     """Several datasets, mixed all through the epoch; labels of the same name become one."""
     balance: Balance | None = None
@@ -125,6 +127,7 @@ _FILTERS = (
     "exclude_labels",
     "min_seconds",
     "include_targets",
+    "label_map",
 )
 
 

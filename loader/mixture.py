@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from loader.dataset import NO_GROUP, DatasetIndex, open_dataset
 from loader.dataset_config import DatasetConfig
+from loader.label_map import with_mapped_labels
 from loader.targets import merge_targets
 from shardwriter.errors import ConfigError
 from shardwriter.storage import Store
@@ -30,7 +31,7 @@ def open_datasets(stores: Sequence[Store], selections: Sequence[DatasetConfig]) 
 
 
 def _open(store: Store, selection: DatasetConfig) -> DatasetIndex:
-    return open_dataset(
+    index = open_dataset(
         store,
         split=selection.splits,
         folds=selection.folds,
@@ -39,6 +40,7 @@ def _open(store: Store, selection: DatasetConfig) -> DatasetIndex:
         min_seconds=selection.min_seconds,
         include_targets=selection.include_targets,
     )
+    return with_mapped_labels(index, selection.label_map) if selection.label_map else index
 
 
 def merge(indices: Sequence[DatasetIndex]) -> DatasetIndex:

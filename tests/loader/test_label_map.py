@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loader import DatasetConfig, LoaderConfig, ShardLoader, World
@@ -21,6 +21,7 @@ MAPS = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     clips=st.lists(st.lists(st.integers(0, 3), max_size=4, unique=True), min_size=1, max_size=12),
     label_map=MAPS,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loader.noise_level import active_power, mix_noise
@@ -38,6 +38,7 @@ def test_clip_that_is_quiet_throughout_has_the_level_of_all_of_it() -> None:
     assert active_power(np.zeros(0, np.int16), sample_rate_hz=HZ) == 0.0
 
 
+@settings(deadline=None)
 @given(
     snr_db=st.floats(-10, 30),
     amplitudes=st.tuples(st.integers(2000, 9000), st.integers(2000, 30000)),
