@@ -23,6 +23,7 @@ stream      a sample's encoded bytes, checked
 decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
 resampling_buffer  encoded clips kept between their copies
+noise, noise_source, noise_level  noise of another dataset mixed in
 batch       AudioBatch
 assemble    planned rows → a batch, in parts
 prefetch    parts made ahead in threads, results in order
@@ -40,6 +41,7 @@ from loader.dataset_config import DatasetConfig
 from loader.exposure import Exposure
 from loader.groups import GroupBatches
 from loader.loader import ShardLoader
+from loader.noise import NoiseConfig
 from loader.reservoir import ClassReservoirs
 from loader.stats import LoaderStats
 from loader.world import World
@@ -54,6 +56,7 @@ __all__ = [
     "InverseFrequency",
     "LoaderConfig",
     "LoaderStats",
+    "NoiseConfig",
     "RepeatFactor",
     "ShardLoader",
     "World",

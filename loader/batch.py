@@ -32,6 +32,9 @@ class AudioBatch:
     classes."""
     single_label_B: torch.Tensor | None = None
     """What `label_B` returns; None where some clip of the selection has no or several labels."""
+    noise_snr_db_B: torch.Tensor | None = None
+    """float32: at which ratio noise was mixed in, NaN where none was; None without noise in the
+    loader's settings."""
 
     @property
     def label_B(self) -> torch.Tensor:
@@ -85,6 +88,7 @@ class AudioBatch:
             is_padding_B=move(self.is_padding_B),
             targets={name: move(tensor) for name, tensor in self.targets.items()},
             single_label_B=moved(self.single_label_B),
+            noise_snr_db_B=moved(self.noise_snr_db_B),
         )
 
     def _shown_targets(self) -> str:

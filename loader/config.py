@@ -9,6 +9,7 @@ from loader.balance import Balance
 from loader.dataset_config import DatasetConfig
 from loader.draws import MAX_EPOCH_SIZE, EpochSize
 from loader.groups import GroupBatches
+from loader.noise import NoiseConfig
 
 Crop = Literal["random", "start", "center"]
 Tail = Literal["drop", "pad", "cycle"]
@@ -56,6 +57,8 @@ class LoaderConfig:
     them (each of them) has come once on average."""
     group_batches: GroupBatches | None = None
     """Batches of so many clips from each of their groups, e.g. speakers."""
+    noise: NoiseConfig | None = None
+    """Noise from another dataset that is mixed into the clips; `None` leaves them as they are."""
     tail: Tail = "drop"
     """What becomes of the samples that don't fill a step on all ranks: dropped; padded with
     repeats that `is_padding_B` marks; or topped up from the start of the same order."""
@@ -167,6 +170,8 @@ def _check_choices(config: LoaderConfig) -> None:
         value = getattr(config, name)
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    if config.noise is not None and not isinstance(config.noise, NoiseConfig):
+        raise ValueError(f"noise must be a NoiseConfig or None, got {config.noise!r}")
     for name in ("shuffle", "verify_checksums"):
         value = getattr(config, name)
         if not isinstance(value, bool):

@@ -41,6 +41,12 @@ class Operation(IntEnum):
     CROP = 1
     SHIFT = 2
 
+    # Noise that the loader mixes in, from 200 on.
+    LOADER_NOISE = 200
+    LOADER_NOISE_CLIP = 201
+    LOADER_NOISE_START = 202
+    LOADER_NOISE_SNR = 203
+
 
 def order_bits(
     num_values: int, *, seed: int, epoch: int, stream: OrderStream
