@@ -9,6 +9,7 @@ from pathlib import Path
 from jobs.catalogues.catalogue import Catalogue, ClipRef
 from jobs.catalogues.counts import ExpectedCounts, count_differences
 from jobs.catalogues.description import Dataset
+from jobs.catalogues.targets import find_targets
 from jobs.sources import NoFiles, Source
 from shardwriter import Rejection, RejectionReason
 from shardwriter.errors import ConfigError
@@ -37,7 +38,10 @@ def read_catalogue(
         source = NoFiles()
     with _collector_paused():
         catalogue = dataset.read(source, _all_options(dataset, options or {}))
-    return replace(catalogue, leaks=dataset.leaks)
+        targets = catalogue.targets or find_targets(
+            (clip.metadata for clip in catalogue.clips), dataset.targets, dataset=dataset.name
+        )
+    return replace(catalogue, leaks=dataset.leaks, targets=targets)
 
 
 @contextlib.contextmanager
