@@ -197,6 +197,7 @@ def _prepare(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> 
         audio=audio_format(options),
         labels=catalogue.labels,
         processing=options.clean.to_json(),
+        targets=catalogue.targets,
     )
     store = open_store(options.out, options.s3)
     recipe = Recipe(

@@ -4,7 +4,9 @@ config      the settings, refused early where they are wrong
 world       which of how many processes this is
 dataset_config  what is taken of one dataset
 dataset     manifest and index as arrays
-filters     which samples are used, by fold, label and length
+targets     named targets beside the labels, as columns
+filters     which samples are used, by fold, label, target and length
+label_map   labels renamed, merged and dropped
 mixture     several datasets as one index
 randomness  numbers keyed by (seed, epoch, sample, operation)
 balance     how often each clip should come, from the labels of all
@@ -21,6 +23,7 @@ stream      a sample's encoded bytes, checked
 decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
 resampling_buffer  encoded clips kept between their copies
+noise, noise_source, noise_level  noise of another dataset mixed in
 batch       AudioBatch
 assemble    planned rows → a batch, in parts
 prefetch    parts made ahead in threads, results in order
@@ -39,6 +42,7 @@ from loader.dataset_config import DatasetConfig
 from loader.exposure import Exposure
 from loader.groups import GroupBatches
 from loader.loader import ShardLoader
+from loader.noise import NoiseConfig
 from loader.reservoir import ClassReservoirs
 from loader.stats import LoaderStats
 from loader.world import World
@@ -53,6 +57,7 @@ __all__ = [
     "InverseFrequency",
     "LoaderConfig",
     "LoaderStats",
+    "NoiseConfig",
     "RepeatFactor",
     "ShardLoader",
     "World",

@@ -4,6 +4,7 @@ Axes: B rows of a batch, T samples.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +18,7 @@ from loader.crop import Windows, choose_windows
 from loader.dataset import DatasetIndex
 from loader.decode import decode_windows
 from loader.flac_decoder import ClipWindow
+from loader.noise_source import NoiseSource
 from loader.prefetch import Job
 from loader.resampling_buffer import PlannedStep, ResamplingBuffer
 from loader.stats import FillStats
@@ -35,6 +37,7 @@ class BatchAssembler:
     buffer: ResamplingBuffer
     window_num_samples: int
     pin_memory: bool
+    noise: NoiseSource | None = None
 
     def begin(
         self, step: PlannedStep, read_place: ReadPlace, *, epoch: int
@@ -70,17 +73,22 @@ class BatchAssembler:
             target_BK=torch.from_numpy(index.targets_of(rows_B)),
             copy_B=torch.from_numpy(plan.copies_B),
             is_padding_B=torch.from_numpy(plan.is_padding_B),
+            targets={name: column.of(rows_B) for name, column in index.targets.items()},
+            single_label_B=_tensor_or_none(index.single_labels_of(rows_B)),
+            noise_snr_db_B=None if self.noise is None else torch.full((len(keys),), torch.nan),
         )
         if self.pin_memory:
             batch = batch.pin_memory()
         wave_BT: NDArray[np.int16] = batch.wave_BT.numpy()
+        add_noise = self._noise_mixer(batch, plan.copies_B, windows, epoch=epoch)
         # Index order is the order on the disk, whatever place a sample has in the batch.
         places_B = np.argsort(rows_B, kind="stable")
         parts = np.array_split(
             places_B, min(len(rows_B), _PARTS_PER_THREAD * self.config.num_threads)
         )
         tasks = tuple(
-            partial(self._fill, wave_BT, part, step, read_place, windows) for part in parts
+            partial(self._fill, wave_BT, part, step, read_place, windows, add_noise)
+            for part in parts
         )
         return Job(result=batch, tasks=tasks)
 
@@ -91,6 +99,7 @@ class BatchAssembler:
         step: PlannedStep,
         read_place: ReadPlace,
         windows: Windows,
+        add_noise: Callable[[NDArray[np.int64]], None],
     ) -> FillStats:
         """Read and decode the clips of some places of the batch."""
         begin = time.perf_counter()
@@ -113,6 +122,7 @@ class BatchAssembler:
             sample_rate_hz=self.index.sample_rate_hz,
             verify_checksums=self.config.verify_checksums,
         )
+        add_noise(places)
         num_encoded_bytes = sum(len(clip.data) for clip in clips)
         read_seconds, decode_seconds = between - begin, time.perf_counter() - between
         return FillStats(
@@ -120,3 +130,26 @@ class BatchAssembler:
             read_seconds=read_seconds,
             decode_seconds=decode_seconds,
         )
+
+    def _noise_mixer(
+        self, batch: AudioBatch, copies_B: NDArray[np.int64], windows: Windows, *, epoch: int
+    ) -> Callable[[NDArray[np.int64]], None]:
+        """Return what mixes noise into some places of the batch once they are decoded."""
+        if self.noise is None or batch.noise_snr_db_B is None:
+            return _leave_as_is
+        num_samples_B = windows.num_samples_B
+        return partial(
+            self.noise.mix,
+            batch.wave_BT.numpy(),
+            batch.noise_snr_db_B.numpy(),
+            self.noise.plan(batch.keys, copies_B, num_samples_B, epoch=epoch),
+            num_samples_B,
+        )
+
+
+def _leave_as_is(_places: NDArray[np.int64]) -> None:
+    pass
+
+
+def _tensor_or_none(values_B: NDArray[np.int64] | None) -> torch.Tensor | None:
+    return None if values_B is None else torch.from_numpy(values_B)

@@ -1,6 +1,7 @@
 """Settings of a loader, refused early where they are wrong."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -8,6 +9,7 @@ from loader.balance import Balance
 from loader.dataset_config import DatasetConfig
 from loader.draws import MAX_EPOCH_SIZE, EpochSize
 from loader.groups import GroupBatches
+from loader.noise import NoiseConfig
 
 Crop = Literal["random", "start", "center"]
 Tail = Literal["drop", "pad", "cycle"]
@@ -41,6 +43,10 @@ class LoaderConfig:
     """Leave out samples with any of these labels."""
     min_seconds: float | None = None
     """Leave out shorter clips."""
+    include_targets: Mapping[str, tuple[str, ...]] | None = None
+    """Keep only samples whose class targets are these, e.g. `{"city": ("milan",)}`."""
+    label_map: Mapping[str, str | tuple[str, ...] | None] | None = None
+    """Labels renamed, merged or dropped, see `DatasetConfig.label_map`."""
     datasets: tuple[DatasetConfig, ...] = ()
     """Several datasets, mixed all through the epoch; labels of the same name become one."""
     balance: Balance | None = None
@@ -51,6 +57,8 @@ class LoaderConfig:
     them (each of them) has come once on average."""
     group_batches: GroupBatches | None = None
     """Batches of so many clips from each of their groups, e.g. speakers."""
+    noise: NoiseConfig | None = None
+    """Noise from another dataset that is mixed into the clips; `None` leaves them as they are."""
     tail: Tail = "drop"
     """What becomes of the samples that don't fill a step on all ranks: dropped; padded with
     repeats that `is_padding_B` marks; or topped up from the start of the same order."""
@@ -116,7 +124,14 @@ class LoaderConfig:
         return tuple(weight for weight in weights if weight is not None) or None
 
 
-_FILTERS = ("folds", "include_labels", "exclude_labels", "min_seconds")
+_FILTERS = (
+    "folds",
+    "include_labels",
+    "exclude_labels",
+    "min_seconds",
+    "include_targets",
+    "label_map",
+)
 
 
 def _check_numbers(config: LoaderConfig) -> None:
@@ -155,6 +170,8 @@ def _check_choices(config: LoaderConfig) -> None:
         value = getattr(config, name)
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    if config.noise is not None and not isinstance(config.noise, NoiseConfig):
+        raise ValueError(f"noise must be a NoiseConfig or None, got {config.noise!r}")
     for name in ("shuffle", "verify_checksums"):
         value = getattr(config, name)
         if not isinstance(value, bool):
@@ -173,7 +190,7 @@ def _check_datasets(config: LoaderConfig) -> None:
     ):
         raise ValueError(f"datasets must be a tuple of DatasetConfig, got {datasets!r}")
     for name in ("url", "split", *_FILTERS):
-        if getattr(config, name) not in (None, ()):
+        if getattr(config, name) not in (None, (), {}):
             raise ValueError(
                 f"{name}={getattr(config, name)!r} and datasets are both set: {name} belongs into "
                 "each DatasetConfig"

@@ -19,6 +19,7 @@ from loader.dataset import DatasetIndex
 from loader.exposure import Exposure, exposure_of
 from loader.iteration import Delivery, EpochIterator
 from loader.mixture import open_datasets
+from loader.noise_source import NoiseSource
 from loader.plan import EpochOrder
 from loader.prefetch import Job, run_ahead
 from loader.resampling_buffer import (
@@ -34,6 +35,7 @@ from loader.state import LoaderState, bounded
 from loader.stats import FillStats, LoaderStats
 from loader.stream import FetchSettings, SampleReader
 from loader.stripe import Stripe
+from loader.targets import class_target_of
 from loader.world import World
 from shardwriter.errors import ConfigError
 from shardwriter.storage import Store, open_store
@@ -68,6 +70,7 @@ class ShardLoader:
         *,
         world: World | None = None,
         store: Store | Sequence[Store] | None = None,
+        noise_store: Store | None = None,
     ) -> None:
         """Open the datasets and plan; no audio is read yet.
 
@@ -76,6 +79,7 @@ class ShardLoader:
             world: This process among all; `None` means as torchrun set the environment.
             store: Where `config.url` lies, already open: for S3 that needs `S3Options`. For
                 several datasets one each, in their order.
+            noise_store: Where `config.noise.url` lies, likewise.
 
         Raises:
             ConfigError: a dataset is not there, nothing is selected, or it gives no step.
@@ -107,12 +111,14 @@ class ShardLoader:
             num_ranks=len(self.world.ranks_of_node),
         )
         self._buffer = ResamplingBuffer(max_bytes=config.resampling_buffer_bytes)
+        self._noise = _open_noise(config, self.index, noise_store)
         self._assembler = BatchAssembler(
             config=config,
             index=self.index,
             buffer=self._buffer,
             window_num_samples=_window_num_samples(config, self.index),
             pin_memory=_pins_memory(config),
+            noise=self._noise,
         )
         self._epoch = 0
         self._cursor = 0
@@ -125,6 +131,19 @@ class ShardLoader:
     def labels(self) -> tuple[str, ...]:
         """The vocabulary of all datasets: column k of `target_BK` stands for `labels[k]`."""
         return self.index.labels
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """What `AudioBatch.targets` holds."""
+        return tuple(self.index.targets)
+
+    def target_labels(self, name: str) -> tuple[str, ...]:
+        """Return the classes of a target: id i of `AudioBatch.targets[name]` is the i-th.
+
+        Raises:
+            ConfigError: no dataset has a target of that name, or it is a number.
+        """
+        return class_target_of(self.index.targets, name).labels or ()
 
     @property
     def sample_rate_hz(self) -> int:
@@ -214,6 +233,8 @@ class ShardLoader:
     def exposure(self, epoch: int | None = None) -> Exposure:
         """Return how often each class comes: as intended, planned, and delivered to all ranks.
 
+        The classes are those that are balanced: the labels, or those of `balance.target`.
+
         No communication is needed for it: the plan is the same on every rank.
 
         Args:
@@ -233,6 +254,7 @@ class ShardLoader:
             expected_N=self._sampling.expected_N,
             delivered=slice(0, delivered),
             num_cycled=num_cycled,
+            target=None if self.config.balance is None else self.config.balance.target,
         )
 
     def close(self) -> None:
@@ -246,7 +268,7 @@ class ShardLoader:
         return LoaderState(
             dataset_digest=self.index.digest,
             selection=bounded("; ".join(part.describe() for part in self.config.selections)),
-            sampling=bounded(self._sampling.describe()),
+            sampling=bounded(self._describe_sampling()),
             seed=self.config.seed,
             shuffle=self.config.shuffle,
             open_shards=self.config.open_shards,
@@ -254,6 +276,10 @@ class ShardLoader:
             epoch=self._epoch,
             cursor=self._cursor,
         )
+
+    def _describe_sampling(self) -> str:
+        noise = "" if self._noise is None else f" {self._noise.describe()}"
+        return self._sampling.describe() + noise
 
     def _go_to(self, *, epoch: int, cursor: int = 0) -> None:
         self.close()
@@ -325,6 +351,21 @@ def _stores(config: LoaderConfig, store: Store | Sequence[Store] | None) -> Sequ
     if len(stores) != len(urls):
         raise ValueError(f"{len(stores)} stores for {len(urls)} datasets: give one for each")
     return stores
+
+
+def _open_noise(
+    config: LoaderConfig, index: DatasetIndex, store: Store | None
+) -> NoiseSource | None:
+    if config.noise is None:
+        return None
+    return NoiseSource(
+        config.noise,
+        sample_rate_hz=index.sample_rate_hz,
+        seed=config.seed,
+        verify_checksums=config.verify_checksums,
+        settings=_fetch_settings(config),
+        store=store,
+    )
 
 
 def _window_num_samples(config: LoaderConfig, index: DatasetIndex) -> int:

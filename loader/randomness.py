@@ -62,6 +62,12 @@ class Operation(IntEnum):
     BANK_SEGMENT = 117
     NOISE_MIXER = 118
 
+    # Noise that the loader mixes in, from 200 on.
+    LOADER_NOISE = 200
+    LOADER_NOISE_CLIP = 201
+    LOADER_NOISE_START = 202
+    LOADER_NOISE_SNR = 203
+
 
 def order_bits(
     num_values: int, *, seed: int, epoch: int, stream: OrderStream

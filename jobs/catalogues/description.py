@@ -62,7 +62,8 @@ class Dataset:
     expected: tuple[ExpectedCounts, ...] = ()
     """The published counts, by what was chosen."""
     targets: Mapping[str, str] = field(default_factory=dict)
-    """What can be learned beside the labels: name of a metadata column, and what it holds."""
+    """What can be learned beside the labels: name of a metadata column, and what it holds. Columns
+    of one value a clip become targets of the samples, see `jobs.catalogues.targets`."""
     faults: tuple[str, ...] = ()
     """What is known to be odd or broken in the published files."""
     leaks: tuple[KnownLeak, ...] = ()

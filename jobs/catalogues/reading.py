@@ -10,6 +10,7 @@ from jobs.catalogues.catalogue import Catalogue, ClipRef
 from jobs.catalogues.counts import ExpectedCounts, count_differences
 from jobs.catalogues.description import Dataset
 from jobs.catalogues.split_file import SPLITS, with_splits
+from jobs.catalogues.targets import find_targets
 from jobs.sources import NoFiles, Source
 from shardwriter import Rejection, RejectionReason
 from shardwriter.errors import ConfigError
@@ -41,6 +42,10 @@ def read_catalogue(
         chosen = _all_options(dataset, options or {})
         splits = chosen.pop(SPLITS.name)
         catalogue = dataset.read(source, chosen)
+        targets = catalogue.targets or find_targets(
+            (clip.metadata for clip in catalogue.clips), dataset.targets, dataset=dataset.name
+        )
+    catalogue = replace(catalogue, targets=targets)
     if splits:  # the leaks that are known are those of the published splits
         return replace(catalogue, clips=with_splits(catalogue.clips, Path(splits)))
     return replace(catalogue, leaks=dataset.leaks)

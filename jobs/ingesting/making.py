@@ -15,6 +15,7 @@ from jobs.availability.attempt import Attempt, Vantage
 from jobs.availability.log import AttemptsLog
 from jobs.availability.outcome import Code, Group, Outcome
 from jobs.catalogues.catalogue import ClipRef
+from jobs.catalogues.targets import sample_targets
 from jobs.fetching.fetcher import Fetcher, SourceAudio
 from jobs.fetching.validate import judge
 from jobs.ingesting.spool import Spool
@@ -204,6 +205,7 @@ class ClipMaker:
             passthrough=passthrough if keeps_source else None,
             fold=clip.fold,
             group=clip.group,
+            targets=sample_targets(clip.metadata, self._recipe.settings.targets),
             metadata={**clip.metadata, **fetched},
         )
 
