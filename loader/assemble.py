@@ -20,7 +20,7 @@ from loader.flac_decoder import ClipWindow
 from loader.plan import StepPlan
 from loader.prefetch import Job
 from loader.stats import FillStats
-from loader.stream import SampleReader
+from loader.stream import ReadPlace
 
 _PARTS_PER_THREAD = 4
 """More parts than threads, because clips differ in length and a part once begun is finished."""
@@ -32,12 +32,15 @@ class BatchAssembler:
 
     config: LoaderConfig
     index: DatasetIndex
-    reader: SampleReader
     window_num_samples: int
     pin_memory: bool
 
-    def begin(self, step: StepPlan, *, epoch: int) -> Job[AudioBatch, FillStats]:
+    def begin(
+        self, step: StepPlan, read_place: ReadPlace, *, epoch: int
+    ) -> Job[AudioBatch, FillStats]:
         """Return a batch that is complete but for its audio, and the tasks that fill that in.
+
+        `read_place` returns the encoded audio of a place of the batch.
 
         Memory is taken here, by the caller's thread: pinning it belongs to the device that is
         current there, and in a thread of the loader that would be device 0 on every rank.
@@ -69,7 +72,9 @@ class BatchAssembler:
         parts = np.array_split(
             places_B, min(len(rows_B), _PARTS_PER_THREAD * self.config.num_threads)
         )
-        tasks = tuple(partial(self._fill, wave_BT, part, rows_B, windows) for part in parts)
+        tasks = tuple(
+            partial(self._fill, wave_BT, part, rows_B, windows, read_place) for part in parts
+        )
         return Job(result=batch, tasks=tasks)
 
     def _fill(
@@ -78,12 +83,13 @@ class BatchAssembler:
         places: NDArray[np.int64],
         rows_B: NDArray[np.int64],
         windows: Windows,
+        read_place: ReadPlace,
     ) -> FillStats:
         """Read and decode the clips of some places of the batch."""
         begin = time.perf_counter()
         clips = [
             ClipWindow(
-                data=self.reader.read(int(rows_B[place])),
+                data=read_place(int(place)),
                 row=int(place),
                 start=int(windows.start_B[place]),
                 num_samples=int(windows.num_samples_B[place]),

@@ -8,6 +8,7 @@ Crop = Literal["random", "start", "center"]
 Tail = Literal["drop", "pad", "cycle"]
 
 MAX_SEED = 2**64 - 1
+MAX_FETCH_CONNECTIONS = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,17 @@ class LoaderConfig:
     verify_checksums: bool = True
     pin_memory: bool | None = None
     """Whether batches lie in pinned memory; `None` means: when CUDA is there."""
+    cache_dir: str | None = None
+    """A folder on a local disk where all processes of a node keep the shards of remote datasets;
+    `None` streams them each time, one request a clip. May be shared by datasets and runs."""
+    cache_bytes: int = 100 << 30
+    """Bound on the cache. It works best with room for `2 * open_shards` shards."""
+    fetch_memory_bytes: int = 256 << 20
+    """Bound on the encoded audio of remote shards held in memory ahead of the batches."""
+    fetch_connections: int = 32
+    """Requests to a remote store at a time; halved whenever it throttles."""
+    fetch_timeout_seconds: float = 300.0
+    """How long bytes may stay away, all retries included, before that is an error."""
 
     def __post_init__(self) -> None:
         """Refuse what can't work.
@@ -49,6 +61,7 @@ class LoaderConfig:
         _check_numbers(self)
         _check_choices(self)
         _check_folds(self.folds)
+        _check_fetching(self)
 
 
 def _check_texts(config: LoaderConfig) -> None:
@@ -100,6 +113,24 @@ def _check_folds(folds: object) -> None:
         )
     if len(set(folds)) != len(folds):
         raise ValueError(f"folds must not repeat, got {folds!r}")
+
+
+def _check_fetching(config: LoaderConfig) -> None:
+    folder: object = config.cache_dir
+    if folder is not None and (not isinstance(folder, str) or not folder):
+        raise ValueError(f"cache_dir must be a path or None, got {config.cache_dir!r}")
+    for name in ("cache_bytes", "fetch_memory_bytes", "fetch_connections"):
+        value = getattr(config, name)
+        if not _is_int(value) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    if config.fetch_connections > MAX_FETCH_CONNECTIONS:
+        raise ValueError(
+            f"fetch_connections must be at most {MAX_FETCH_CONNECTIONS}, got "
+            f"{config.fetch_connections}: more threads than that slow each other down"
+        )
+    seconds: object = config.fetch_timeout_seconds
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
+        raise ValueError(f"fetch_timeout_seconds must be a number above 0, got {seconds!r}")
 
 
 def _is_int(value: object) -> bool:

@@ -36,6 +36,8 @@ class DatasetIndex:
     sample_rate_hz: int
     tars: tuple[str, ...]
     """The split's shards; `shard_N` counts in it."""
+    tar_num_bytes: tuple[int, ...]
+    tar_sha256s: tuple[str, ...]
     shard_N: NDArray[np.int32]
     audio_offset_N: NDArray[np.int64]
     audio_num_bytes_N: NDArray[np.int64]
@@ -125,6 +127,7 @@ def _select(
     if not len(rows):
         raise ConfigError(f"split {split!r} of {store.url} has no samples; choose another split")
     table = table.take(pa.array(rows))
+    entries = manifest.shards_of(split)
     label_lists = table["label_ids"].combine_chunks()
     counts_N = _to_numpy(pc.list_value_length(label_lists), np.int64)
     return DatasetIndex(
@@ -133,7 +136,9 @@ def _select(
         split=split,
         labels=manifest.settings.labels,
         sample_rate_hz=_single_rate(table["sample_rate_hz"], split=split, url=store.url),
-        tars=tuple(entry.tar for entry in manifest.shards_of(split)),
+        tars=tuple(entry.tar for entry in entries),
+        tar_num_bytes=tuple(entry.num_bytes for entry in entries),
+        tar_sha256s=tuple(entry.sha256 for entry in entries),
         shard_N=shard_N[rows],
         audio_offset_N=_to_numpy(table["audio_offset"], np.int64),
         audio_num_bytes_N=_to_numpy(table["audio_num_bytes"], np.int64),

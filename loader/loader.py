@@ -1,7 +1,10 @@
 """ShardLoader: a dataset's batches for one rank, planned, prefetched, exactly resumable."""
 
+import contextlib
 import weakref
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +18,7 @@ from loader.plan import OrderPolicy, Stripe, epoch_order
 from loader.prefetch import Job, run_ahead
 from loader.state import LoaderState
 from loader.stats import FillStats, LoaderStats
-from loader.stream import SampleReader
+from loader.stream import FetchSettings, SampleReader
 from loader.world import World
 from shardwriter.errors import ConfigError
 from shardwriter.storage import Store, open_store
@@ -73,15 +76,17 @@ class ShardLoader:
                 "tail 'drop' drops what doesn't fill one; use tail='pad' or 'cycle', or a "
                 "smaller batch_size"
             )
+        self._reader = SampleReader(
+            store,
+            self.index,
+            max_open_shards=config.open_shards,
+            verify_checksums=config.verify_checksums,
+            settings=_fetch_settings(config),
+            num_ranks=self.world.size,
+        )
         self._assembler = BatchAssembler(
             config=config,
             index=self.index,
-            reader=SampleReader(
-                store,
-                self.index,
-                max_open_shards=config.open_shards,
-                verify_checksums=config.verify_checksums,
-            ),
             window_num_samples=_window_num_samples(config, self.index),
             pin_memory=_pins_memory(config),
         )
@@ -122,10 +127,12 @@ class ShardLoader:
             # The last batch was taken without asking for one more, as `islice` does.
             self._go_to(epoch=self._epoch + 1)
         self.close()
+        on_end = contextlib.ExitStack()
         batches = run_ahead(
-            self._jobs(epoch=self._epoch, cursor=self._cursor),
+            self._jobs(epoch=self._epoch, cursor=self._cursor, on_end=on_end),
             num_threads=self.config.num_threads,
             num_ahead=self.config.prefetch_batches,
+            on_end=on_end.close,
         )
         iterator = EpochIterator(
             batches,
@@ -174,7 +181,7 @@ class ShardLoader:
 
     def stats(self) -> LoaderStats:
         """Return what was delivered since the loader was made, and what it took."""
-        return self._stats
+        return replace(self._stats, reader=self._reader.stats())
 
     def close(self) -> None:
         """End the iteration that is running, if one is; its threads end by themselves."""
@@ -201,14 +208,19 @@ class ShardLoader:
         self._epoch, self._cursor, self._is_epoch_delivered = epoch, cursor, False
 
     def _jobs(
-        self, *, epoch: int, cursor: int
+        self, *, epoch: int, cursor: int, on_end: contextlib.ExitStack
     ) -> Generator[Job[AudioBatch, FillStats], None, None]:
         order_N = epoch_order(
             self.index.shard_N, policy=self._policy, seed=self.config.seed, epoch=epoch
         )
-        for step in range(self._stripe.num_steps(len(order_N) - cursor)):
-            plan = self._stripe.step(order_N, cursor=cursor, step=step)
-            yield self._assembler.begin(plan, epoch=epoch)
+        plans = (
+            self._stripe.step(order_N, cursor=cursor, step=step)
+            for step in range(self._stripe.num_steps(len(order_N) - cursor))
+        )
+        for plan, read_place in self._reader.read_ahead(
+            plans, order_N=order_N[cursor:], on_end=on_end
+        ):
+            yield self._assembler.begin(plan, read_place, epoch=epoch)
 
     def _receive(self, delivery: Delivery) -> None:
         """Move on by one step, and count what it took."""
@@ -235,6 +247,16 @@ def _window_num_samples(config: LoaderConfig, index: DatasetIndex) -> int:
             f"{index.sample_rate_hz} Hz; make it longer"
         )
     return num_samples
+
+
+def _fetch_settings(config: LoaderConfig) -> FetchSettings:
+    return FetchSettings(
+        cache_folder=None if config.cache_dir is None else Path(config.cache_dir),
+        cache_bytes=config.cache_bytes,
+        memory_bytes=config.fetch_memory_bytes,
+        num_connections=config.fetch_connections,
+        max_seconds=config.fetch_timeout_seconds,
+    )
 
 
 def _pins_memory(config: LoaderConfig) -> bool:

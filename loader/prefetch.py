@@ -21,7 +21,11 @@ class Job(Generic[Result, Report]):
 
 
 def run_ahead(
-    jobs: Iterable[Job[Result, Report]], *, num_threads: int, num_ahead: int
+    jobs: Iterable[Job[Result, Report]],
+    *,
+    num_threads: int,
+    num_ahead: int,
+    on_end: Callable[[], None] = lambda: None,
 ) -> Generator[tuple[Result, list[Report]], None, None]:
     """Yield each job's result and its tasks' reports, in the order of the jobs.
 
@@ -31,8 +35,9 @@ def run_ahead(
 
     An exception of a task is raised where its job's result would have been yielded; of several
     in one job, that of the first task. Whichever way the generator ends (exhausted, an exception,
-    `close()`, garbage collection) its queue is emptied and its threads end after the task that
-    each is at. Nobody waits for them: garbage collection may run in one of the threads themselves.
+    `close()`, garbage collection) its queue is emptied, `on_end` is called, which frees what tasks
+    wait for, and its threads end after the task that each is at. Nobody waits for them: garbage
+    collection may run in one of the threads themselves.
     """
     pool = ThreadPoolExecutor(num_threads, thread_name_prefix=THREAD_NAME_PREFIX)
     waiting: deque[tuple[Result, list[Future[Report]]]] = deque()
@@ -45,6 +50,7 @@ def run_ahead(
             yield _wait_for(*waiting.popleft())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        on_end()
 
 
 def _wait_for(result: Result, futures: list[Future[Report]]) -> tuple[Result, list[Report]]:

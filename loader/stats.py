@@ -1,7 +1,9 @@
 """Where the time goes, in numbers and in a sentence."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+from loader.reader_stats import ReaderStats
 
 _NEGLIGIBLE_WAIT = 0.05
 """Share of the time: a loop that waits less than this gains nothing from a faster loader."""
@@ -36,6 +38,8 @@ class LoaderStats:
     """Thread-seconds spent reading and checking encoded audio."""
     decode_seconds: float = 0.0
     """Thread-seconds spent decoding."""
+    reader: ReaderStats = field(default_factory=ReaderStats)
+    """Where the bytes came from, prefetched batches included."""
 
     def plus(
         self,

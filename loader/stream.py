@@ -1,14 +1,43 @@
 """The encoded bytes of samples, out of their shards, checked. Any thread may call any method."""
 
-import os
-import threading
-from collections import OrderedDict
+import contextlib
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from loader.connections import Connections
 from loader.dataset import DatasetIndex
+from loader.look_ahead import look_ahead
+from loader.node_cache import NodeCache
+from loader.plan import StepPlan
+from loader.range_fetch import RangeFetcher
+from loader.ranges import ByteRange, NetworkCost
+from loader.read_ahead import STREAMED_SHARE, Awaited, Member, NetworkSource, ReadAhead
+from loader.reader_stats import Counters, ReaderStats
+from loader.shard_downloads import ShardDownloads
+from loader.shards import OpenFiles, Shard, open_path, read_open, worth_downloading
 from shardwriter.errors import ShardFormatError, StorageError
 from shardwriter.index import crc32c
 from shardwriter.storage import LocalStore, Store
+
+ReadPlace = Callable[[int], bytes]
+"""Returns the encoded audio of a place in a batch, once; errors as of `SampleReader.read`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchSettings:
+    """How remote shards are read; without effect on what is read, and on local folders."""
+
+    cache_folder: Path | None = None
+    cache_bytes: int = 100 << 30
+    memory_bytes: int = 256 << 20
+    num_connections: int = 32
+    max_seconds: float = 300.0
+    cost: NetworkCost = field(default_factory=NetworkCost)
 
 
 class SampleReader:
@@ -18,31 +47,167 @@ class SampleReader:
     look-up of a name, which on a network file system is a round trip. They are read with `pread`
     and not mapped: a mapped page that isn't cached is read while Python's lock is held, and a
     file that becomes shorter kills the process instead of raising an error.
+
+    Remote shards are read ahead of the batches, see `loader.read_ahead`.
     """
 
     def __init__(
-        self, store: Store, index: DatasetIndex, *, max_open_shards: int, verify_checksums: bool
+        self,
+        store: Store,
+        index: DatasetIndex,
+        *,
+        max_open_shards: int,
+        verify_checksums: bool,
+        settings: FetchSettings | None = None,
+        num_ranks: int = 1,
     ) -> None:
-        self._store = store
+        """Take the settings; nothing is read yet.
+
+        Args:
+            store: Where the dataset lies.
+            index: What is in it.
+            max_open_shards: Bound on open files.
+            verify_checksums: Whether to compare each sample's CRC-32C.
+            settings: How remote shards are read.
+            num_ranks: Readers that share the dataset's samples.
+
+        Raises:
+            ConfigError: the cache's folder can't be used.
+        """
         self._index = index
+        self._settings = settings or FetchSettings()
+        self._num_ranks = num_ranks
         self._verify_checksums = verify_checksums
-        self._files = _OpenFiles(max_open_shards)
+        self._shards = tuple(
+            Shard(store=store, tar=tar, num_bytes=num_bytes, sha256=sha256)
+            for tar, num_bytes, sha256 in zip(
+                index.tars, index.tar_num_bytes, index.tar_sha256s, strict=True
+            )
+        )
+        self._is_remote = not isinstance(store, LocalStore)
+        self._files = OpenFiles(max_open_shards)
+        self._max_open_shards = max_open_shards
+        self._counters = Counters()
+        self._connections = Connections(self._settings.num_connections)
+        self._network = NetworkSource(
+            RangeFetcher(self._connections, self._counters, max_seconds=self._settings.max_seconds)
+        )
+        folder = self._settings.cache_folder
+        self._cache = (
+            NodeCache(folder, max_bytes=self._settings.cache_bytes)
+            if folder is not None and self._is_remote
+            else None
+        )
+        self._ahead: ReadAhead | None = None
 
     def read(self, row: int) -> bytes:
-        """Return the encoded audio of a row of the index.
+        """Return the encoded audio of a row of the index, at once.
 
         Raises:
             ShardFormatError: the shard is too short, or the checksum differs.
             StorageError: the shard is not there or can't be read.
         """
+        member = self._locate(row)
+        try:
+            return self._checked(row, self._read_now(member))
+        except StorageError as err:
+            raise type(err)(f"{self._index.where(row)}: {err}") from err
+
+    def read_ahead(
+        self,
+        plans: Iterable[StepPlan],
+        *,
+        order_N: NDArray[np.int64],
+        on_end: contextlib.ExitStack,
+    ) -> Generator[tuple[StepPlan, ReadPlace], None, None]:
+        """Yield each step's plan, and what reads its samples, which are fetched steps ahead.
+
+        Args:
+            plans: The steps of a pass.
+            order_N: The rows in the order in which all ranks need them, from the pass's start on.
+            on_end: Is to be closed when nothing more is read; until then threads may fetch.
+        """
+        if not self._is_remote:
+            for plan in plans:
+                yield plan, partial(self._read_place, plan.rows_B)
+            return
+        ahead = self._ahead = self._begin_pass(order_N)
+        on_end.callback(ahead.close)
+        yield from look_ahead(
+            plans,
+            lambda plan: self._announce(plan, ahead),
+            num_bytes_of=self._num_bytes,
+            max_bytes=self._settings.memory_bytes,
+        )
+
+    def stats(self) -> ReaderStats:
+        """Return what was read since this was made, and how much is waiting."""
+        memory = None if self._ahead is None else self._ahead.memory
+        return self._counters.snapshot(
+            num_queued=0 if memory is None else memory.num_queued,
+            num_bytes_held=0 if memory is None else memory.num_bytes_held,
+            max_connections=self._connections.limit,
+        )
+
+    def _read_place(self, rows_B: NDArray[np.int64], place: int) -> bytes:
+        return self.read(int(rows_B[place]))
+
+    def _locate(self, row: int) -> Member:
         index = self._index
-        tar = index.tars[index.shard_N[row]]
+        start = int(index.audio_offset_N[row])
+        return Member(
+            self._shards[index.shard_N[row]],
+            ByteRange(start, start + int(index.audio_num_bytes_N[row])),
+        )
+
+    def _read_now(self, member: Member) -> bytes:
+        shard = member.shard
+        if not isinstance(shard.store, LocalStore):
+            data = self._network.fetch(shard, member.byte_range)
+            self._counters.add(num_bytes_network=len(data))
+            return data
+        path = shard.store.path(shard.tar)
+        try:
+            file = self._files.get(shard, lambda: open_path(path))
+            data = b"" if file is None else read_open(file, member.byte_range)
+        except OSError as err:
+            raise StorageError(f"{path}: {err.strerror}") from err
+        self._counters.add(num_bytes_local=len(data))
+        return data
+
+    def _read_awaited(self, row: int, ahead: ReadAhead, awaited: Awaited) -> bytes:
+        try:
+            data = ahead.read(awaited)
+            if awaited.file is not None and not self._is_whole(row, data):
+                # The disk lost it since the shard was checked: the store still has it.
+                self._forget(awaited.member.shard)
+                data = self._read_now(awaited.member)
+        except OSError as err:
+            raise StorageError(f"{self._index.where(row)}: cache: {err.strerror}") from err
+        except StorageError as err:
+            raise type(err)(f"{self._index.where(row)}: {err}") from err
+        return self._checked(row, data)
+
+    def _forget(self, shard: Shard) -> None:
+        self._counters.add(num_cache_fallbacks=1)
+        self._files.forget(shard)
+        if self._cache is not None:
+            self._cache.remove(shard.sha256)
+
+    def _is_whole(self, row: int, data: bytes) -> bool:
+        index = self._index
+        return len(data) == int(index.audio_num_bytes_N[row]) and (
+            not self._verify_checksums or crc32c(data) == int(index.audio_crc32c_N[row])
+        )
+
+    def _checked(self, row: int, data: bytes) -> bytes:
+        index = self._index
         num_bytes = int(index.audio_num_bytes_N[row])
-        data = self._read_range(tar, int(index.audio_offset_N[row]), num_bytes)
         if len(data) != num_bytes:
+            shard = self._shards[index.shard_N[row]]
             raise ShardFormatError(
                 f"{index.where(row)}: expected {num_bytes} bytes, got {len(data)}: the shard is "
-                f"cut off, it has {self._store.size(tar)} bytes; copy or ingest it again"
+                f"cut off, it has {shard.store.size(shard.tar)} bytes; copy or ingest it again"
             )
         if self._verify_checksums:
             expected, got = int(index.audio_crc32c_N[row]), crc32c(data)
@@ -53,48 +218,35 @@ class SampleReader:
                 )
         return data
 
-    def _read_range(self, tar: str, start: int, num_bytes: int) -> bytes:
-        if not isinstance(self._store, LocalStore):
-            return self._store.read_range(tar, start, num_bytes)
-        try:
-            return self._files.read(self._store.path(tar), start, num_bytes)
-        except OSError as err:
-            raise StorageError(f"{self._store.url}/{tar}: {err.strerror}") from err
+    def _begin_pass(self, order_N: NDArray[np.int64]) -> ReadAhead:
+        settings = self._settings
+        downloads = None
+        if self._cache is not None:
+            downloads = ShardDownloads(
+                self._cache,
+                self._network.fetch,
+                worth_downloading(self._shards, self._index, order_N, cost=settings.cost),
+                self._counters,
+                num_ahead=self._max_open_shards,
+            )
+        num_bytes_needed = int(self._index.audio_num_bytes_N[order_N].sum())
+        return ReadAhead(
+            self._network,
+            self._counters,
+            self._files,
+            downloads=downloads,
+            cost=settings.cost,
+            num_connections=settings.num_connections,
+            max_bytes=settings.memory_bytes,
+            num_bytes_to_stream=int(STREAMED_SHARE * num_bytes_needed / self._num_ranks),
+        )
 
+    def _announce(self, plan: StepPlan, ahead: ReadAhead) -> ReadPlace:
+        rows_B = plan.rows_B
+        places_B = np.argsort(rows_B, kind="stable")  # index order, as batches are made
+        awaited = ahead.plan([self._locate(int(rows_B[place])) for place in places_B])
+        by_place = dict(zip(places_B.tolist(), awaited, strict=True))
+        return lambda place: self._read_awaited(int(rows_B[place]), ahead, by_place[place])
 
-class _OpenFiles:
-    """Files open for reading, at most so many; the one used longest ago is closed first."""
-
-    def __init__(self, max_files: int) -> None:
-        self._max_files = max_files
-        self._lock = threading.Lock()
-        self._files: OrderedDict[Path, _OpenFile] = OrderedDict()
-
-    def read(self, path: Path, start: int, num_bytes: int) -> bytes:
-        # The local name keeps the file open for this read, even if another thread's use of the
-        # cache drops it meanwhile.
-        file = self._open(path)
-        return os.pread(file.descriptor, num_bytes, start)
-
-    def _open(self, path: Path) -> "_OpenFile":
-        with self._lock:
-            file = self._files.get(path)
-            if file is None:
-                file = self._files[path] = _OpenFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-                if len(self._files) > self._max_files:
-                    self._files.popitem(last=False)
-            else:
-                self._files.move_to_end(path)
-            return file
-
-
-class _OpenFile:
-    """A descriptor that is closed when the last user lets go of it."""
-
-    __slots__ = ("descriptor",)
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def __del__(self) -> None:
-        os.close(self.descriptor)
+    def _num_bytes(self, plan: StepPlan) -> int:
+        return int(self._index.audio_num_bytes_N[plan.rows_B].sum())

@@ -4,6 +4,8 @@
     ├── ConfigError               a setting is wrong; said before work starts
     ├── StorageError              a store can't do what was asked: missing, denied, full, in the way
     │   └── TransientStorageError may succeed when tried again; nothing else may be retried
+    │       ├── ThrottledError    the store asks for fewer requests
+    │       └── ReplacedError     an object changed while it was read; what was read is void
     ├── ShardFormatError          bytes don't follow the shard format; names shard, key and offset
     ├── AudioError                a clip's bytes are not audio that can be used; carries the reason
     ├── GroupStraddlesError       a speaker or recording would lie in two splits, and may not
@@ -28,6 +30,14 @@ class StorageError(MelstreamError):
 
 class TransientStorageError(StorageError):
     """A store failed in a way that may pass: time-out, reset, throttling."""
+
+
+class ThrottledError(TransientStorageError):
+    """A store asked to be asked less: 503 SlowDown, 429 and their like."""
+
+
+class ReplacedError(TransientStorageError):
+    """An object is another one than when reading it began: to go on would mix the two."""
 
 
 class ShardFormatError(MelstreamError):

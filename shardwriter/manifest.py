@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from shardwriter.audio_format import AudioFormat
-from shardwriter.errors import ConfigError, ShardFormatError
+from shardwriter.errors import ConfigError, ShardFormatError, StorageError
 from shardwriter.json_form import (
     FORMAT_VERSION,
     Json,
@@ -158,7 +158,7 @@ def load_manifest(store: Store) -> Manifest:
         ShardFormatError: the manifest is damaged or of another version.
     """
     if not store.exists(MANIFEST_NAME):
-        unfinished = any(True for _ in store.names("parts/"))
+        unfinished = _has_parts(store)
         raise ConfigError(
             f"{store.url} has manifest parts but no {MANIFEST_NAME}: its ingest did not finish; "
             "run the same ingest command again, it goes on where it stopped"
@@ -167,6 +167,13 @@ def load_manifest(store: Store) -> Manifest:
             "make one with `melstream ingest`"
         )
     return Manifest.from_json_bytes(store.read(MANIFEST_NAME), where=f"{store.url}/{MANIFEST_NAME}")
+
+
+def _has_parts(store: Store) -> bool:
+    try:
+        return any(True for _ in store.names("parts/"))
+    except StorageError:  # web servers list nothing
+        return False
 
 
 def load_parts(store: Store) -> list[ShardEntry]:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from shardwriter.errors import StorageError
 from shardwriter.object_names import is_hidden
+from shardwriter.part import Part
 from shardwriter.s3_bucket import S3Bucket
 from shardwriter.s3_errors import reporting
 from shardwriter.s3_options import S3Options
 from shardwriter.s3_publish import Publisher
 from shardwriter.s3_put import abort_stale_uploads, stated_sha256
-from shardwriter.s3_read import object_sha256, read_object
+from shardwriter.s3_read import object_sha256, read_object, read_object_part
 from shardwriter.scratch import scratch_folder
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,19 @@ class S3Store:
         """Return a part of the object; after a lost connection it goes on at the byte."""
         return read_object(
             self._bucket, self._bucket.key(name), start=start, stop=start + num_bytes
+        )
+
+    def read_part(
+        self, name: str, *, start: int, stop: int, version: str | None, max_seconds: float
+    ) -> Part:
+        """Make one request for a part of the object, without trying again."""
+        return read_object_part(
+            self._bucket,
+            self._bucket.key(name),
+            start=start,
+            stop=stop,
+            version=version,
+            max_seconds=max_seconds,
         )
 
     def put(self, name: str, data: bytes, *, replace: bool = False) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
-_MAX_CONNECTIONS = 32
+_MAX_CONNECTIONS = 128
+"""As many as any reader may use at a time; they are made when they are needed."""
 _MAX_PAUSE_SECONDS = 20.0
 
 
@@ -32,7 +33,8 @@ class S3Bucket:
         self.prefix = prefix
         self.options = options
         self._lock = threading.Lock()
-        self._client: tuple[int, S3Client] | None = None
+        self._clients: dict[tuple[int, int], S3Client] = {}
+        self._session: boto3.Session | None = None
 
     @property
     def url(self) -> str:
@@ -54,11 +56,33 @@ class S3Bucket:
 
     @property
     def client(self) -> "S3Client":
-        """The client of this process. A child that was forked must not share its sockets."""
+        """The client that tries again by itself, as often as the options say."""
+        return self.client_with(self.options.max_attempts)
+
+    def client_with(self, max_attempts: int) -> "S3Client":
+        """Return the client of this process that makes so many attempts at a request.
+
+        With one, its user sees each answer, and so that a store is throttling. A child that was
+        forked must not share its parent's sockets, so that it gets a client of its own.
+        """
         with self._lock:
-            if self._client is None or self._client[0] != os.getpid():
-                self._client = (os.getpid(), _make_client(self.options, where=self.url))
-            return self._client[1]
+            kind = (os.getpid(), max_attempts)
+            client = self._clients.get(kind)
+            if client is None:
+                client = self._clients[kind] = self._make_client(max_attempts)
+            return client
+
+    def renewed(self, stale: "S3Client", max_attempts: int) -> "S3Client":
+        """Return a client that has read its credentials anew, in place of `stale`.
+
+        Many threads meet the end of a token at once: the first one makes the client for all.
+        """
+        kind = (os.getpid(), max_attempts)
+        with self._lock:
+            if self._clients.get(kind) is stale:
+                del self._clients[kind]
+                self._session = None
+        return self.client_with(max_attempts)
 
     def pause(self, attempt: int) -> None:
         """Wait before attempt 1, 2, ...: a random time, up to twice as long each time."""
@@ -76,27 +100,30 @@ class S3Bucket:
         except BotoCoreError as err:
             raise as_ours(err, where=self.url_of(key)) from err
 
-
-def _make_client(options: S3Options, *, where: str) -> "S3Client":
-    config = Config(
-        connect_timeout=options.connect_timeout_seconds,
-        read_timeout=options.read_timeout_seconds,
-        retries={"mode": "standard", "total_max_attempts": options.max_attempts},
-        tcp_keepalive=True,
-        max_pool_connections=_MAX_CONNECTIONS,
-        # Many S3-compatible stores refuse the checksums that boto3 sends and asks for by default.
-        # Uploads carry a Content-MD5 instead, and what is read is checked against the manifest.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": options.addressing_style},
-        signature_version=UNSIGNED if options.anonymous else None,
-    )
-    try:
-        session = boto3.Session(profile_name=options.profile)
-        return session.client("s3", endpoint_url=options.endpoint_url, config=config)
-    except BotoCoreError as err:
-        raise as_ours(err, where=where) from err
-    except ValueError as err:  # botocore's way to refuse an endpoint
-        raise ConfigError(
-            f"{where}: {err}; an endpoint looks like https://host:port, see AWS_ENDPOINT_URL"
-        ) from err
+    def _make_client(self, max_attempts: int) -> "S3Client":
+        options = self.options
+        config = Config(
+            connect_timeout=options.connect_timeout_seconds,
+            read_timeout=options.read_timeout_seconds,
+            retries={"mode": "standard", "total_max_attempts": max_attempts},
+            tcp_keepalive=True,
+            max_pool_connections=_MAX_CONNECTIONS,
+            # Many S3-compatible stores refuse the checksums that boto3 sends and asks for by
+            # default. Uploads carry a Content-MD5 instead, and what is read is checked against the
+            # manifest.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": options.addressing_style},
+            signature_version=UNSIGNED if options.anonymous else None,
+        )
+        try:
+            # A session keeps what it read for its first client, which takes most of the time.
+            if self._session is None:
+                self._session = boto3.Session(profile_name=options.profile)
+            return self._session.client("s3", endpoint_url=options.endpoint_url, config=config)
+        except BotoCoreError as err:
+            raise as_ours(err, where=self.url) from err
+        except ValueError as err:  # botocore's way to refuse an endpoint
+            raise ConfigError(
+                f"{self.url}: {err}; an endpoint looks like https://host:port, see AWS_ENDPOINT_URL"
+            ) from err

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 
 from botocore import exceptions as boto
 
-from shardwriter.errors import ConfigError, MelstreamError, StorageError, TransientStorageError
+from shardwriter.errors import (
+    ConfigError,
+    MelstreamError,
+    StorageError,
+    ThrottledError,
+    TransientStorageError,
+)
 
 PRECONDITION_FAILED = 412
 NOT_FOUND = 404
@@ -25,11 +31,16 @@ _DENIED = frozenset(
 _TRANSIENT = frozenset(
     {
         "BadDigest", "ConditionalRequestConflict", "IncompleteBody", "InternalError",
-        "OperationAborted", "RequestLimitExceeded", "RequestThrottled", "RequestTimeout",
-        "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests",
-        "XAmzContentSHA256Mismatch",
+        "OperationAborted", "RequestTimeout", "XAmzContentSHA256Mismatch",
     }
 )  # fmt: skip
+_THROTTLED = frozenset(
+    {
+        "RequestLimitExceeded", "RequestThrottled", "ServiceUnavailable", "SlowDown", "Throttling",
+        "ThrottlingException", "TooManyRequests",
+    }
+)  # fmt: skip
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _ELSEWHERE = frozenset(
     {"301", "307", "AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"}
 )
@@ -62,6 +73,11 @@ def error_code(error: boto.ClientError) -> str:
 def error_status(error: boto.ClientError) -> int:
     """Return the HTTP status of the store's answer."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def has_expired(error: boto.ClientError) -> bool:
+    """Tell whether the store refused credentials that were good before."""
+    return error_code(error) in _EXPIRED
 
 
 @contextlib.contextmanager
@@ -102,7 +118,11 @@ def _answered(error: boto.ClientError, *, where: str) -> StorageError:
     shown = code if code == str(status) else f"{code}, {status}"
     if code == "NoSuchBucket":
         return StorageError(f"{where}: there is no such bucket; make it, or check URL and endpoint")
-    if code in _TRANSIENT or status == 429 or status in (500, 502, 503, 504):
+    if code in _THROTTLED or status in (429, 503):
+        return ThrottledError(
+            f"{where}: the store answered {shown}, at the last attempt too; run again to go on"
+        )
+    if code in _TRANSIENT or status in (500, 502, 504):
         return TransientStorageError(
             f"{where}: the store answered {shown}, at the last attempt too; run again to go on"
         )

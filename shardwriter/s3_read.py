@@ -1,25 +1,26 @@
 """Bytes out of S3: ranged reads that go on at the byte where a connection was lost."""
 
 import hashlib
-import re
+import time
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shardwriter.errors import StorageError, TransientStorageError
+from shardwriter.errors import ReplacedError, TransientStorageError
+from shardwriter.part import Part, Shortfall, drain, read_resuming, stop_of_answer
 from shardwriter.s3_bucket import S3Bucket
-from shardwriter.s3_errors import PRECONDITION_FAILED, as_ours, error_code, error_status
+from shardwriter.s3_errors import (
+    PRECONDITION_FAILED,
+    as_ours,
+    error_code,
+    error_status,
+    has_expired,
+)
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef
 
-_PIECE_BYTES = 64 << 10
-"""Asked of the socket at a time: as much may be fetched twice when a connection is lost."""
-_PROGRESS_BYTES = 256 << 10
-"""A connection that brought so much was worth its while, and is not counted as a failure."""
 _HASHED_BYTES = 8 << 20
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 def read_object(bucket: S3Bucket, key: str, *, start: int = 0, stop: int | None = None) -> bytes:
@@ -33,7 +34,43 @@ def read_object(bucket: S3Bucket, key: str, *, start: int = 0, stop: int | None 
         raise ValueError(f"not a range of bytes: {start} to {stop}")
     if stop == start:
         return b""
-    return _Download(bucket, key, start=start, stop=stop).run()
+    where = bucket.url_of(key)
+
+    def ask(position: int, version: str | None) -> Part:
+        return _ask(bucket, key, start=position, stop=stop, version=version)
+
+    def on_shortfall(shortfall: Shortfall) -> None:
+        if shortfall.num_failures >= bucket.options.max_attempts:
+            raise TransientStorageError(
+                f"{where}: expected {shortfall.num_bytes_expected} bytes from byte {start}, got "
+                f"{shortfall.num_bytes} in {shortfall.num_failures} attempts; is the connection "
+                "stable? Run again to go on"
+            ) from shortfall.interruption
+        bucket.pause(shortfall.num_failures)
+
+    return read_resuming(ask, where=where, start=start, on_shortfall=on_shortfall)
+
+
+def read_object_part(
+    bucket: S3Bucket, key: str, *, start: int, stop: int, version: str | None, max_seconds: float
+) -> Part:
+    """Make one request for a range, and return what came of it; who asks decides what to do then.
+
+    Raises:
+        ThrottledError: the store asks for fewer requests.
+        TransientStorageError: the request failed in a way that may pass.
+        ReplacedError: the object has not the version asked for.
+        StorageError: missing, denied, or a store that doesn't answer what it was asked.
+    """
+    return _ask(
+        bucket,
+        key,
+        start=start,
+        stop=stop,
+        version=version,
+        max_attempts=1,
+        deadline=time.monotonic() + max_seconds,
+    )
 
 
 def object_sha256(bucket: S3Bucket, key: str) -> str:
@@ -48,92 +85,65 @@ def object_sha256(bucket: S3Bucket, key: str) -> str:
     return digest.hexdigest()
 
 
-class _Download:
-    """A read in progress. Asks for the same version of the object (its ETag) at each resumption."""
+def _ask(
+    bucket: S3Bucket,
+    key: str,
+    *,
+    start: int,
+    stop: int | None,
+    version: str | None,
+    max_attempts: int | None = None,
+    deadline: float | None = None,
+) -> Part:
+    where = bucket.url_of(key)
+    request: GetObjectRequestTypeDef = {
+        "Bucket": bucket.name,
+        "Key": key,
+        "Range": f"bytes={start}-{'' if stop is None else stop - 1}",
+    }
+    if version is not None:
+        request["IfMatch"] = version
+    try:
+        response = _get_object(bucket, request, max_attempts or bucket.options.max_attempts)
+    except ClientError as err:
+        if error_code(err) == "InvalidRange":
+            return Part(data=b"", version=version, stop=start)  # begins at the object's end
+        if error_status(err) == PRECONDITION_FAILED:
+            raise ReplacedError(f"{where} was replaced while it was read; read it again") from err
+        raise as_ours(err, where=where) from err
+    except BotoCoreError as err:
+        raise as_ours(err, where=where) from err
+    body = response["Body"]
+    try:
+        answer_stop = stop_of_answer(
+            response.get("ContentRange", ""),
+            start=start,
+            stop=stop,
+            content_length=response.get("ContentLength"),
+            where=where,
+        )
+        data, interruption = drain(
+            body.read, answer_stop - start, deadline=deadline, lost=(BotoCoreError,)
+        )
+    finally:
+        body.close()
+    return Part(
+        data=data, version=response.get("ETag"), stop=answer_stop, interruption=interruption
+    )
 
-    def __init__(self, bucket: S3Bucket, key: str, *, start: int, stop: int | None) -> None:
-        self._bucket = bucket
-        self._key = key
-        self._where = bucket.url_of(key)
-        self._start = start
-        self._stop = stop
-        self._data = bytearray()
-        self._expected: int | None = None
-        """Bytes to come in all; known with the first answer."""
-        self._etag: str | None = None
 
-    def run(self) -> bytes:
-        failures = 0
-        while True:
-            held = len(self._data)
-            interruption = self._fetch()
-            if len(self._data) == self._expected:
-                return bytes(self._data)
-            failures = 1 if len(self._data) - held >= _PROGRESS_BYTES else failures + 1
-            if failures >= self._bucket.options.max_attempts:
-                raise TransientStorageError(
-                    f"{self._where}: expected {self._expected} bytes from byte {self._start}, got "
-                    f"{len(self._data)} in {failures} attempts; is the connection stable? "
-                    "Run again to go on"
-                ) from interruption
-            self._bucket.pause(failures)
+def _get_object(
+    bucket: S3Bucket, request: "GetObjectRequestTypeDef", max_attempts: int
+) -> "GetObjectOutputTypeDef":
+    """Ask once more with fresh credentials if the ones in use have expired.
 
-    def _fetch(self) -> BotoCoreError | None:
-        """Ask for what is missing; return what cut the answer short, if anything did."""
-        position = self._start + len(self._data)
-        # Whole objects are read as a range, too: Content-Range then says how long the object is,
-        # and an answer that something on the way cut, with its Content-Length, is found short.
-        last = "" if self._stop is None else self._stop - 1
-        request: GetObjectRequestTypeDef = {
-            "Bucket": self._bucket.name,
-            "Key": self._key,
-            "Range": f"bytes={position}-{last}",
-        }
-        if self._etag is not None:
-            request["IfMatch"] = self._etag
-        try:
-            response = self._bucket.client.get_object(**request)
-        except ClientError as err:
-            if error_code(err) == "InvalidRange" and not self._data:
-                self._expected = 0  # the range begins behind the object's end
-                return None
-            if error_status(err) == PRECONDITION_FAILED:
-                raise TransientStorageError(
-                    f"{self._where} was replaced while it was read; read it again"
-                ) from err
-            raise as_ours(err, where=self._where) from err
-        except BotoCoreError as err:
-            raise as_ours(err, where=self._where) from err
-        self._learn(response, position)
-        return self._drain(response["Body"])
-
-    def _learn(self, response: "GetObjectOutputTypeDef", position: int) -> None:
-        """Check that this is what was asked for, and how much there is of it."""
-        found = _CONTENT_RANGE.fullmatch(response.get("ContentRange", ""))
-        if found is not None and int(found[1]) == position:
-            total = int(found[3])
-        elif found is None and not position and self._stop is None:
-            total = response["ContentLength"]  # all was asked for, and is all that comes
-        else:
-            raise StorageError(
-                f"{self._where}: asked for the bytes from {position}, the store answered "
-                f"{response.get('ContentRange', 'the whole object')!r}; it, or a proxy before "
-                "it, can't serve ranges"
-            )
-        stop = total if self._stop is None else min(self._stop, total)
-        self._expected = max(stop - self._start, 0)
-        self._etag = response.get("ETag")
-
-    def _drain(self, body: "StreamingBody") -> BotoCoreError | None:
-        missing = (self._expected or 0) - len(self._data)
-        try:
-            while missing > 0 and (piece := body.read(min(_PIECE_BYTES, missing))):
-                self._data += piece
-                missing -= len(piece)
-            if not missing:
-                body.read()  # nothing is left; this hands the connection back for the next read
-        except BotoCoreError as err:
-            return err
-        finally:
-            body.close()
-        return None
+    Those of roles and single sign-on renew themselves inside boto3. Those in `~/.aws/credentials`
+    don't, though another program may have renewed the file meanwhile.
+    """
+    client = bucket.client_with(max_attempts)
+    try:
+        return client.get_object(**request)
+    except ClientError as err:
+        if not has_expired(err):
+            raise
+        return bucket.renewed(client, max_attempts).get_object(**request)

@@ -4,13 +4,23 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shardwriter.errors import ConfigError
 from shardwriter.local import LocalStore
+from shardwriter.part import Part, Shortfall, read_resuming
 from shardwriter.s3_options import S3Options
 
-__all__ = ["LocalStore", "S3Options", "Store", "open_store"]
+__all__ = [
+    "LocalStore",
+    "Part",
+    "RemoteStore",
+    "S3Options",
+    "Shortfall",
+    "Store",
+    "open_store",
+    "read_resuming",
+]
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -60,8 +70,36 @@ class Store(Protocol):
         """Publish a file from `scratch_folder`, and take it away; never replaces other content."""
 
 
+@runtime_checkable
+class RemoteStore(Protocol):
+    """A store behind a network, for who manages requests, retries and pauses himself."""
+
+    @property
+    def url(self) -> str:
+        """Where the store is."""
+
+    def read_part(
+        self, name: str, *, start: int, stop: int, version: str | None, max_seconds: float
+    ) -> Part:
+        """Make one request for the bytes from `start` to `stop`, without trying again.
+
+        Args:
+            name: Name of the object.
+            start: Position of the first byte.
+            stop: Position behind the last byte.
+            version: Take the bytes only from this version of the object; None takes any.
+            max_seconds: A body that takes longer is cut there.
+
+        Raises:
+            ThrottledError: the store asks for fewer requests.
+            TransientStorageError: the request failed in a way that may pass.
+            ReplacedError: the object has another version.
+            StorageError: it is not there, denied, or the store can't serve ranges.
+        """
+
+
 def open_store(url: str, options: S3Options | None = None) -> Store:
-    """Open the store at a URL: a path, a `file://` URL, or `s3://bucket/prefix`.
+    """Open the store at a URL: a path, `file://`, `s3://bucket/prefix` or `https://host/folder`.
 
     No connection is made before the store is used.
 
@@ -70,7 +108,8 @@ def open_store(url: str, options: S3Options | None = None) -> Store:
         options: How to reach S3; None for what boto3 finds in its environment and files.
 
     Raises:
-        ConfigError: a scheme that no store serves, or no bucket in an S3 URL.
+        ConfigError: a scheme that no store serves, no bucket in an S3 URL, or a user, a query
+            or a fragment in an http(s) URL.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -79,8 +118,13 @@ def open_store(url: str, options: S3Options | None = None) -> Store:
         return LocalStore(Path(rest))
     if scheme == "s3":
         return _open_s3(url, rest, options or S3Options())
+    if scheme in ("http", "https"):
+        from shardwriter.http import HttpStore
+
+        return HttpStore(url)
     raise ConfigError(
-        f"can't open {url!r}: datasets lie in local folders or at s3://bucket/prefix URLs"
+        f"can't open {url!r}: datasets lie in local folders, at s3://bucket/prefix or at "
+        "https://host/folder URLs"
     )
 
 

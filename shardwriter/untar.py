@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shardwriter.errors import ShardFormatError
 from shardwriter.tarheader import (
@@ -41,6 +41,14 @@ class ByteSource(Protocol):
 
     def read(self, num_bytes: int, /) -> bytes:
         """Return the next bytes; fewer than asked for only at the end."""
+
+
+@runtime_checkable
+class SkippingByteSource(ByteSource, Protocol):
+    """One that can pass over bytes without reading them, as a local file can."""
+
+    def skip(self, num_bytes: int, /) -> None:
+        """Pass over the next bytes; over the end, the next read returns nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +234,10 @@ class TarReader:
             self._position += len(piece)
 
     def _skip(self, num_bytes: int) -> None:
+        if isinstance(self._source, SkippingByteSource):
+            self._source.skip(num_bytes)
+            self._position += num_bytes
+            return
         while num_bytes > 0:
             num_bytes -= len(self._read(min(num_bytes, _SKIP_BYTES), what="a member's padding"))
 

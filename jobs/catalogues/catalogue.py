@@ -2,10 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from jobs.catalogues.trials import VerificationPairs
 from shardwriter import Rejection
 from shardwriter.audio import Cut, DurationRule
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+"""Shared by all clips that say nothing more: of two million, each would hold 64 bytes."""
+
+
+def _nothing() -> Mapping[str, Any]:
+    return _NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +33,32 @@ class ClipRef:
     """The part of the file or video that is the clip; None: all of it."""
     video_id: str | None = None
     """YouTube id, for sets that come from there."""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=_nothing)
+    """The catalogue's own columns, targets beside the labels among them. Clips may share one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountDifference:
+    """A count that is not as published."""
+
+    what: str
+    """E.g. `clips of split train`."""
+    expected: int
+    got: int
+
+    def __str__(self) -> str:
+        return f"{self.what}: expected {self.expected:,}, got {self.got:,}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownLeak:
+    """What the published splits are known to share; it is reported as known, never repaired."""
+
+    what: str
+    groups: frozenset[str] = frozenset()
+    """Groups with clips in two splits or folds."""
+    clips: tuple[frozenset[str], ...] = ()
+    """Sets of clips, by id, with the same audio."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +77,14 @@ class Catalogue:
     """How many clips the published set holds."""
     licence: str
     citation: str
+    differences: tuple[CountDifference, ...] = ()
+    """Every count that is not as published."""
+    label_codes: Mapping[str, str] = field(default_factory=dict)
+    """Label to its code in the AudioSet ontology (mid), for sets whose classes come from there:
+    one class has different names in different sets, and even in two lists of AudioSet."""
+    trials: tuple[VerificationPairs, ...] = ()
+    """Lists of pairs on which speaker verification is tested."""
+    leaks: tuple[KnownLeak, ...] = ()
+    """What the published splits are known to share."""
+    warnings: tuple[str, ...] = ()
+    """What is not as good as it could be, e.g. a file that was not there, and what it would add."""

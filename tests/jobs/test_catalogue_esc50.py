@@ -141,7 +141,7 @@ def test_clip_that_is_listed_twice_is_a_rejection_and_kept_once(tmp_path: Path) 
             clip_id="esc50/1-1-A-0",
             stage="catalogue",
             reason=RejectionReason.DUPLICATE,
-            detail="meta/esc50.csv lists 1-1-A-0.wav more than once",
+            detail=f"{tmp_path}/{META} lists it more than once; the first row is kept",
         ),
     )
 
@@ -197,7 +197,7 @@ def test_row_that_contradicts_itself_or_another_is_named_by_file_and_line(
         (HEADER + b"1-1-A-0.wav,1,0,dog,True,1,A,more\n", "line 2: expected 7 columns"),
         (HEADER + b"1-1-A-0.wav,1,0,d\xf6g,True,1,A\n", "is not UTF-8 text"),
         (csv_bytes([esc50_row(1)]).decode().encode("utf-16"), "is not UTF-8 text"),
-        (HEADER + b'"' + b"x" * 200_000, "after line 1: field larger than field limit"),
+        (HEADER + b'"' + b"x" * 200_000, "up to line 2: field larger than field limit"),
         (HEADER, "lists no clip of esc50"),
     ],
 )
@@ -221,6 +221,6 @@ def test_source_without_the_csv_is_told_what_to_expect(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_catalogue(open_source(str(tmp_path)))
     assert str(caught.value) == (
-        f"{tmp_path} holds no meta/esc50.csv; expected ESC-50 as published: "
-        "a folder (or zip) with audio/ and meta/esc50.csv"
+        f"{tmp_path} holds no meta/esc50.csv; expected\n  meta/esc50.csv\n"
+        "  audio/{FOLD}-{CLIP}-{TAKE}-{TARGET}.wav (or the original .ogg)"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import jobs.sources
+import jobs.sources.source
 from jobs.sources import FolderSource, Source, ZipSource, open_source
 from shardwriter.errors import ConfigError, StorageError
 from tests.jobs.builders import write_folder, write_zip
@@ -60,7 +60,7 @@ def test_find_prefers_the_shortest_name(tmp_path: Path) -> None:
 
 
 def test_place_that_is_not_there_is_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no folder or zip at .*nowhere; give the place"):
+    with pytest.raises(ConfigError, match=r"no folder or archive at .*nowhere; give the place"):
         open_source(str(tmp_path / "nowhere"))
 
 
@@ -122,7 +122,7 @@ def test_member_that_unpacks_to_more_than_the_bound_is_refused_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_zip(tmp_path / "bomb.zip", {"bomb.wav": bytes(100_001), "fits.wav": bytes(100)})
-    monkeypatch.setattr(jobs.sources, "MAX_FILE_BYTES", 100_000)
+    monkeypatch.setattr(jobs.sources.source, "MAX_FILE_BYTES", 100_000)
     source = ZipSource(path)
     with pytest.raises(
         StorageError, match=r"bomb\.wav unpacks to 100001 bytes, allowed are 100000"

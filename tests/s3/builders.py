@@ -32,16 +32,14 @@ FAST = S3Options(
 """As a user would have it, but for the waiting."""
 
 
-_clients: dict[S3Options, object] = {}
-"""One for each set of options: boto3 takes a third of a second to make one."""
+_clients: dict[S3Options, dict[tuple[int, int], object]] = {}
+"""Those of each set of options: boto3 takes a third of a second to make one."""
 
 
 def s3_store(prefix: str, *, bucket: str = BUCKET, options: S3Options = FAST) -> S3Store:
     """Open a store with a client that other tests use as well."""
     store = S3Store(bucket, prefix, options)
-    if options not in _clients:
-        _clients[options] = store._bucket.client
-    store._bucket._client = (os.getpid(), _clients[options])  # type: ignore[assignment]
+    store._bucket._clients = _clients.setdefault(options, {})  # type: ignore[assignment]
     return store
 
 

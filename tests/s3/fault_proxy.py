@@ -20,6 +20,7 @@ Kind = Literal[
     "lose",  # the server does what was asked; its answer is replaced by a reset
     "refuse",  # reset before the server sees the request
     "delay",  # the answer comes `seconds` later
+    "stall",  # the answer stands still for `seconds` behind `num_bytes` of its body, then ends
     "answer",  # the proxy answers with `status` and `code` itself
     "drop",  # the request's header `code` is taken away
     "spoil",  # the first byte of the request's body is another one
@@ -72,6 +73,8 @@ class FaultProxy:
         self.upstream_port = upstream_port
         self.requests: list[str] = []
         """`METHOD target` of every request that came in."""
+        self.latency_seconds = 0.0
+        """What every request takes longer than it would."""
         self.on_request: Callable[[Request], None] = lambda request: None
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -142,6 +145,8 @@ class _Handler(socketserver.BaseRequestHandler):
         proxy = self.server.proxy
         fault = proxy.take(request)
         proxy.on_request(request)
+        if proxy.latency_seconds:
+            time.sleep(proxy.latency_seconds)
         if fault is None:
             client.sendall(self._forward(request))
         elif fault.kind == "answer":
@@ -213,6 +218,8 @@ def spoil_answer(client: socket.socket, answer: bytes, fault: Fault) -> None:
         client.sendall(shorter + length + body[:n])
     else:
         client.sendall(head + b"\r\n\r\n" + body[:n])
+        if fault.kind == "stall":
+            time.sleep(fault.seconds)
         if fault.kind == "reset":
             reset(client)
 
