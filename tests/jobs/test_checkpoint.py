@@ -19,7 +19,10 @@ def checkpoint(step: int = 7) -> Checkpoint:
         loader={"epoch": 1, "cursor": 12, "folds": [1, 2]},
         model=model.state_dict(),
         optimizer=optimizer.state_dict(),
+        average=None,
         scaler={},
+        recipe={"model": "cnn10"},
+        labels=["dog"],
         history={"losses": [0.5, 0.25], "num_clips": 64, "seconds": {"waiting": 0.5}},
     )
 
