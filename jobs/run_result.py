@@ -11,6 +11,7 @@ from jobs.recipe import Recipe
 from jobs.results import Prediction, RunResult
 from jobs.training import Trainer
 from jobs.verification import Verification
+from loader.features import LogMelConfig
 
 
 def make_result(
@@ -88,11 +89,19 @@ def _settings(trainer: Trainer) -> dict[str, str]:
         "clips a step": f"{recipe.batch_size} over {trainer.world.size} processes{parts}",
         "optimiser": f"AdamW, learning rate {recipe.learning_rate:g}, "
         f"weight decay {recipe.weight_decay:g}, warm-up and cosine",
-        "features": f"{recipe.preset}: {trainer.front_end.config.log_mel}",
+        "features": _features(recipe.preset, trainer.front_end.config.log_mel),
         "precision": str(trainer.amp_dtype or "torch.float32").removeprefix("torch."),
         "seed": str(options.seed),
         **others,
     }
+
+
+def _features(preset: str, config: LogMelConfig) -> str:
+    """Return the front end in a line."""
+    return (
+        f"{preset}: {config.num_mels} mels from {config.min_hz:g} to {config.max_hz:g} Hz, "
+        f"{1 / config.hop_seconds:g} frames a second"
+    )
 
 
 _SAID = {

@@ -73,4 +73,6 @@ class TrainOptions:
 
 
 def _in_words(split: str, folds: tuple[int, ...] | None) -> str:
-    return f"split {split}" if folds is None else f"folds {', '.join(map(str, folds))}"
+    if folds is None:
+        return f"split {split}"
+    return f"fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"
