@@ -51,10 +51,14 @@ $(TEST): requirements-test.txt $(RUN_TIME)
 	@$(INSTALL) --requirements requirements-test.txt
 	@touch $@
 
+NO_DEVICE := --override docker/ingest-overrides.txt --constraint requirements-test.txt
+
 .PHONY: pins
 pins: | $(UV) ## compile requirements*.txt anew from pyproject.toml (ARGS=--upgrade: newest versions)
 	@$(call compile,requirements.txt,what melstream needs to run)
 	@$(call compile,requirements-test.txt,the same and what the tests and linters need,--extra test --constraint requirements.txt)
+	@$(call compile,docker/requirements-ingest.txt,what ingesting needs,--extra youtube $(NO_DEVICE))
+	@$(call compile,docker/requirements-ray.txt,what ingesting on Ray needs,--extra youtube --extra ray $(NO_DEVICE))
 
 # $(call compile,FILE,WHAT,OPTIONS): the pins that FILE has already are kept where they still fit.
 define compile
@@ -101,6 +105,10 @@ lint: $(TEST) ## check style, format, types and the direction of imports
 format: $(TEST) ## bring the code into the one format
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format .
+
+.PHONY: image
+image: ## build the images with Docker or buildah and try them (docker/image.sh tells the settings)
+	@docker/image.sh $(ARGS)
 
 .PHONY: wheel
 wheel: $(RUN_TIME) ## build the wheel into dist

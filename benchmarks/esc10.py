@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.machine import write_results
 from jobs.catalogues.esc50 import NUM_FOLDS, read_catalogue
+from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, ingest
 from jobs.results import RunResult, load_result
 from jobs.sample import sample_folder
@@ -34,7 +35,11 @@ def main() -> int:
         dataset = Path(folder) / "esc10"
         source = open_source(arguments.source or str(sample_folder()))
         catalogue = read_catalogue(source, subset="esc10")
-        summary = ingest(catalogue, source, IngestOptions(out=str(dataset)))
+        summary = ingest(
+            catalogue,
+            open_fetcher(source.url),
+            IngestOptions(out=str(dataset)),
+        )
         print(f"{summary.num_written} clips from {source.url}")
         results = [
             _run_fold(fold, dataset, Path(folder) / f"fold{fold}", arguments)

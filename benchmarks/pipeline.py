@@ -33,6 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.machine import write_results
 from jobs.catalogues.esc50 import read_catalogue
+from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, ingest
 from jobs.sample import sample_folder
 from jobs.sources import open_source
@@ -58,7 +59,8 @@ def main() -> int:
         root = Path(folder)
         source = open_source(str(sample_folder()))
         options = IngestOptions(out=str(root / "shards"), max_samples_per_shard=64)
-        ingest(read_catalogue(source, subset="esc10"), source, options)
+        fetcher = open_fetcher(source.url)
+        ingest(read_catalogue(source, subset="esc10"), fetcher, options)
         _unpack(root / "shards", root / "files")
         while not is_ready():  # the first time on a machine that takes seconds
             time.sleep(0.1)

@@ -10,6 +10,7 @@ from jobs.availability_commands import add_availability
 from jobs.console import complain
 from jobs.dataset_commands import add_inspect, add_sync, add_verify
 from jobs.making_commands import add_index, add_ingest
+from jobs.simulate_commands import add_simulate
 from jobs.training_commands import add_demo, add_evaluate, add_stats, add_train
 from shardwriter.errors import ConfigError, MelstreamError
 
@@ -20,7 +21,7 @@ _WAYS_OUT = {"torch": _TORCH, "torchaudio": _TORCH}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can mend are one line, without a traceback."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
     except ConfigError as err:
@@ -46,7 +47,8 @@ def _fail(command: str, problem: object, *, status: int) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="melstream",
         description="Audio datasets as tar shards: ingest them, check them, train from them.",
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add_stats(commands)
     add_train(commands)
     add_evaluate(commands)
+    add_simulate(commands)
     return parser
 
 

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -41,6 +41,40 @@ def progress(
         ascii=not sys.stderr.isatty(),
         dynamic_ncols=True,
     )
+
+
+@contextlib.contextmanager
+def clip_progress(
+    num_clips: int, *, what: str, state: Callable[[], str], hidden: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar of clips with rate and ETA; give the function that moves it.
+
+    Args:
+        num_clips: How many there are to do.
+        what: Stands in front of the bar.
+        state: What stands behind it; asked each time that the bar is drawn.
+        hidden: Show nothing.
+    """
+
+    class Bar(tqdm):  # type: ignore[type-arg]  # it iterates over nothing
+        @property
+        def format_dict(self) -> dict[str, Any]:
+            return {**super().format_dict, "postfix": state()}
+
+    with Bar(
+        total=num_clips,
+        desc=what,
+        unit="clip",
+        disable=hidden,
+        mininterval=0.2 if sys.stderr.isatty() else 10.0,
+        ascii=not sys.stderr.isatty(),
+        dynamic_ncols=True,
+    ) as bar:
+
+        def advance(done: int) -> None:
+            bar.update(done)
+
+        yield advance
 
 
 @contextlib.contextmanager

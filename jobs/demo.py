@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jobs.catalogues.esc50 import read_catalogue
 from jobs.console import say, stage, table
+from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, IngestSummary, ingest
 from jobs.ingest_summary import print_summary
 from jobs.results import RunResult, load_result
@@ -113,7 +114,7 @@ def _ingest(dataset: Path) -> IngestSummary:
         num_workers=len(os.sched_getaffinity(0)),
         max_samples_per_shard=SHARD_CLIPS,
     )
-    summary = ingest(catalogue, source, options)
+    summary = ingest(catalogue, open_fetcher(source.url), options)
     print_summary(summary, catalogue, out=str(dataset))
     return summary
 

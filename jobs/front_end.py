@@ -46,11 +46,20 @@ class FrontEnd(nn.Module):
         )
 
     def training_features(self, batch: AudioBatch, epoch: int) -> FeatureBatch:
-        """Return a training batch's features; what is random depends on (seed, epoch, clip)."""
-        if self.config.shift:
-            shifts_B = clip_shifts(batch, seed=self.config.seed, epoch=epoch)
-            batch = replace(batch, wave_BT=roll(batch.wave_BT, shifts_B))
-        return self.forward(batch)
+        """Return the features on the device of a batch as the loader made it, on the host.
+
+        What is random in them depends on (seed, epoch, clip).
+        """
+        if not self.config.shift:
+            return self.forward(batch.to(self.device, non_blocking=True))
+        shifts_B = clip_shifts(batch, seed=self.config.seed, epoch=epoch)
+        batch = batch.to(self.device, non_blocking=True)
+        return self.forward(replace(batch, wave_BT=roll(batch.wave_BT, shifts_B)))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features are made."""
+        return self.log_mel.spectrum.bank_MS.device
 
     def forward(self, batch: AudioBatch) -> FeatureBatch:
         """Return the features of clips as they are."""
@@ -139,7 +148,10 @@ def small_log_mel(sample_rate_hz: int) -> LogMelConfig:
 def clip_shifts(batch: AudioBatch, *, seed: int, epoch: int) -> list[int]:
     """Return by how many samples to shift each clip, keyed by (seed, epoch, clip)."""
     share_B = sample_uniform(
-        sample_ids(batch.keys), seed=seed, epoch=epoch, operation=Operation.SHIFT
+        sample_ids(batch.keys, batch.copy_B.numpy()),
+        seed=seed,
+        epoch=epoch,
+        operation=Operation.SHIFT,
     )
     return [int(share * batch.wave_BT.shape[1]) for share in share_B]
 

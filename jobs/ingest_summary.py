@@ -1,14 +1,27 @@
 """The lines that close an ingest: what was listed, written, left out, and where it lies."""
 
+from jobs.availability.outcome import Group
 from jobs.catalogues.catalogue import Catalogue
 from jobs.console import human_bytes, table
-from jobs.ingest import REJECTIONS_NAME, IngestSummary
+from jobs.ingest import IngestSummary
+from jobs.ingesting.tally import REJECTIONS_NAME, SHOWN_AS
+from shardwriter.manifest import Manifest
 from shardwriter.overlaps import DUPLICATES_NAME, GROUPS_NAME
+
+_MAX_PARTS_NAMED = 8
+_MEANING = {
+    Group.PERMANENT: "not there any more, or not what the catalogue says; a later run confirms it",
+    Group.GATED: "there, but not for us: age, members, country",
+    Group.BLOCKED: "we were refused, which says nothing about the clips",
+    Group.TRANSIENT: "the network failed",
+    Group.OURS: "our side failed",
+    Group.UNCLEAR: "asks for another look",
+    Group.ABSENT: "not in this source",
+}
 
 
 def print_summary(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> None:
     """Print the summary of an ingest; a count that differs from the published one stands out."""
-    shards = summary.manifest.shards
     expected = summary.expected_num_clips
     listed = f"{summary.num_listed:,} of the {expected:,} clips that {catalogue.title} holds"
     if summary.num_listed != expected:
@@ -16,20 +29,58 @@ def print_summary(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> 
     rows = [("listed", listed), ("written", f"{summary.num_written:,} clips")]
     if summary.num_already_there:
         rows.append(("there before", f"{summary.num_already_there:,} clips"))
-    for reason, count in summary.rejections_by_reason.items():
-        rows.append((f"rejected: {reason}", f"{count:,} clips"))
+    if summary.num_not_due:
+        waiting = f"{summary.num_not_due:,} clips, which would answer the same now; --retry asks"
+        rows.append(("not asked for", waiting))
+    rows += _outcomes(summary)
     rows += _overlaps(summary, out=out)
-    hours = sum(shard.duration_seconds for shard in shards) / 3600
-    num_bytes = sum(shard.num_bytes for shard in shards)
-    rows.append(
-        ("dataset", f"{len(shards)} shards, {hours:.2f} hours, {human_bytes(num_bytes)} at {out}")
-    )
+    rows += _dataset(summary, out=out)
     if summary.num_written:
         speed = summary.num_written / summary.seconds
         rows.append(("took", f"{summary.seconds:.1f} s, {speed:.0f} clips/s"))
     if summary.rejections:
         rows.append(("every rejection", f"{out}/{REJECTIONS_NAME}"))
     table(rows)
+
+
+def _outcomes(summary: IngestSummary) -> list[tuple[str, str]]:
+    rows = [
+        (SHOWN_AS[group], f"{summary.num_by_group[group]:,} clips: {_MEANING[group]}")
+        for group in Group
+        if group is not Group.OK and summary.num_by_group.get(group)
+    ]
+    rows += [
+        (f"rejected: {reason}", f"{count:,} clips")
+        for reason, count in summary.rejections_by_reason.items()
+    ]
+    if summary.blocked:
+        rows.append(
+            ("stopped", f"{summary.blocked}; no clip is judged by that: run it again later")
+        )
+    return rows
+
+
+def _dataset(summary: IngestSummary, *, out: str) -> list[tuple[str, str]]:
+    if summary.manifest is not None:
+        return [("dataset", _size(summary.manifest, out=out))]
+    unfinished = summary.unfinished_parts
+    if not unfinished:
+        return [("dataset", f"nothing to publish yet at {out}; what was fetched is kept")]
+    named = ", ".join(map(str, unfinished[:_MAX_PARTS_NAMED]))
+    more = len(unfinished) - _MAX_PARTS_NAMED
+    return [
+        (
+            "dataset",
+            f"waits for part {named}" + (f" and {more:,} more" if more > 0 else "") + "; the last "
+            "one publishes it, or --merge does with what there is",
+        )
+    ]
+
+
+def _size(manifest: Manifest, *, out: str) -> str:
+    hours = sum(shard.duration_seconds for shard in manifest.shards) / 3600
+    num_bytes = sum(shard.num_bytes for shard in manifest.shards)
+    return f"{len(manifest.shards)} shards, {hours:.2f} hours, {human_bytes(num_bytes)} at {out}"
 
 
 def _overlaps(summary: IngestSummary, *, out: str) -> list[tuple[str, str]]:

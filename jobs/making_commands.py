@@ -1,19 +1,18 @@
 """`melstream ingest` and `melstream index`: their arguments."""
 
 import argparse
-import os
 from pathlib import Path
 
 from jobs.arguments import (
     Commands,
     add_workers,
     loudness,
-    not_negative,
     positive,
     silence,
     split_pattern,
 )
 from jobs.console import say
+from jobs.running_flags import add_running_flags, running_options
 from jobs.store_flags import add_store_flags, store_options
 from shardwriter.errors import ConfigError
 
@@ -50,16 +49,7 @@ def add_ingest(commands: Commands) -> None:
     )
     esc50.add_argument("--sample-rate", type=positive, default=32_000, metavar="HZ")
     _add_audio_choices(esc50)
-    esc50.add_argument(
-        "--workers",
-        type=not_negative,
-        default=len(os.sched_getaffinity(0)),
-        metavar="N",
-        help="processes that decode and encode (default: one a core; 0: none)",
-    )
-    esc50.add_argument(
-        "--shard-clips", type=positive, default=1000, metavar="N", help="clips a shard at most"
-    )
+    add_running_flags(esc50)
     add_store_flags(esc50)
     esc50.add_argument(
         "--groups",
@@ -96,7 +86,8 @@ def _add_audio_choices(parser: argparse.ArgumentParser) -> None:
 
 def _ingest_esc50(arguments: argparse.Namespace) -> int:
     from jobs.catalogues.esc50 import read_catalogue
-    from jobs.ingest import IngestOptions, ingest
+    from jobs.fetching.open_fetcher import open_fetcher
+    from jobs.ingest import IngestOptions, ingest, plan
     from jobs.ingest_summary import print_summary
     from jobs.sources import open_source
     from shardwriter import Codec
@@ -110,13 +101,18 @@ def _ingest_esc50(arguments: argparse.Namespace) -> int:
         sample_rate_hz=arguments.sample_rate,
         codec=Codec(arguments.codec),
         clean=CleanOptions(loudness=arguments.normalize, silence=arguments.trim_silence),
-        num_workers=arguments.workers,
-        max_samples_per_shard=arguments.shard_clips,
         s3=store_options(arguments),
         group_rule=arguments.groups,
+        **running_options(arguments),
     )
-    print_summary(ingest(catalogue, source, options), catalogue, out=arguments.out)
-    return 0
+    fetcher = open_fetcher(source.url)
+    if arguments.dry_run:
+        for line in plan(catalogue, fetcher, options):
+            say(line)
+        return 0
+    summary = ingest(catalogue, fetcher, options)
+    print_summary(summary, catalogue, out=arguments.out)
+    return summary.exit_status
 
 
 def add_index(commands: Commands) -> None:

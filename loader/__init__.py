@@ -2,13 +2,25 @@
 
 config      the settings, refused early where they are wrong
 world       which of how many processes this is
+dataset_config  what is taken of one dataset
 dataset     manifest and index as arrays
+filters     which samples are used, by fold, label and length
+mixture     several datasets as one index
 randomness  numbers keyed by (seed, epoch, sample, operation)
-plan        the global order of an epoch, and how it is dealt to ranks
+balance     how often each clip should come, from the labels of all
+draws       how many copies of each clip an epoch holds
+spread      copies laid far apart
+groups      batches of P groups with U clips each
+plan        the global order of an epoch
+sampling    from the settings to each epoch's order
+stripe      how the order is dealt to ranks
+exposure    how often each class comes: intended, planned, delivered
+reservoir   class balance in streams without an index
 crop        where the window of each clip lies
 stream      a sample's encoded bytes, checked
 decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
+resampling_buffer  encoded clips kept between their copies
 batch       AudioBatch
 assemble    planned rows → a batch, in parts
 prefetch    parts made ahead in threads, results in order
@@ -19,10 +31,28 @@ loader      ShardLoader, which puts these together
 features    log-mel and its like on the device
 """
 
+from loader.balance import EffectiveNumber, InverseFrequency, RepeatFactor
 from loader.batch import AudioBatch
 from loader.config import LoaderConfig
+from loader.dataset_config import DatasetConfig
+from loader.exposure import Exposure
+from loader.groups import GroupBatches
 from loader.loader import ShardLoader
+from loader.reservoir import ClassReservoirs
 from loader.stats import LoaderStats
 from loader.world import World
 
-__all__ = ["AudioBatch", "LoaderConfig", "LoaderStats", "ShardLoader", "World"]
+__all__ = [
+    "AudioBatch",
+    "ClassReservoirs",
+    "DatasetConfig",
+    "EffectiveNumber",
+    "Exposure",
+    "GroupBatches",
+    "InverseFrequency",
+    "LoaderConfig",
+    "LoaderStats",
+    "RepeatFactor",
+    "ShardLoader",
+    "World",
+]

@@ -17,8 +17,8 @@ from loader.crop import Windows, choose_windows
 from loader.dataset import DatasetIndex
 from loader.decode import decode_windows
 from loader.flac_decoder import ClipWindow
-from loader.plan import StepPlan
 from loader.prefetch import Job
+from loader.resampling_buffer import PlannedStep, ResamplingBuffer
 from loader.stats import FillStats
 from loader.stream import ReadPlace
 
@@ -28,24 +28,29 @@ _PARTS_PER_THREAD = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAssembler:
-    """Makes the batches of a run; holds nothing that changes."""
+    """Makes the batches of a run; holds nothing that changes but the buffer."""
 
     config: LoaderConfig
     index: DatasetIndex
+    buffer: ResamplingBuffer
     window_num_samples: int
     pin_memory: bool
 
     def begin(
-        self, step: StepPlan, read_place: ReadPlace, *, epoch: int
+        self, step: PlannedStep, read_place: ReadPlace, *, epoch: int
     ) -> Job[AudioBatch, FillStats]:
         """Return a batch that is complete but for its audio, and the tasks that fill that in.
 
-        `read_place` returns the encoded audio of a place of the batch.
-
         Memory is taken here, by the caller's thread: pinning it belongs to the device that is
         current there, and in a thread of the loader that would be device 0 on every rank.
+
+        Args:
+            step: The samples, and which of them the buffer holds.
+            read_place: Returns the encoded audio of a place of the batch.
+            epoch: Number of the epoch.
         """
-        index, rows_B = self.index, step.rows_B
+        index, plan = self.index, step.plan
+        rows_B = plan.rows_B
         keys = index.keys_of(rows_B)
         windows = choose_windows(
             keys,
@@ -54,6 +59,7 @@ class BatchAssembler:
             crop=self.config.crop,
             seed=self.config.seed,
             epoch=epoch,
+            copies_B=plan.copies_B,
         )
         batch = AudioBatch(
             keys=keys,
@@ -62,7 +68,8 @@ class BatchAssembler:
             ),
             num_samples_B=torch.from_numpy(windows.num_samples_B),
             target_BK=torch.from_numpy(index.targets_of(rows_B)),
-            is_padding_B=torch.from_numpy(step.is_padding_B),
+            copy_B=torch.from_numpy(plan.copies_B),
+            is_padding_B=torch.from_numpy(plan.is_padding_B),
         )
         if self.pin_memory:
             batch = batch.pin_memory()
@@ -73,7 +80,7 @@ class BatchAssembler:
             places_B, min(len(rows_B), _PARTS_PER_THREAD * self.config.num_threads)
         )
         tasks = tuple(
-            partial(self._fill, wave_BT, part, rows_B, windows, read_place) for part in parts
+            partial(self._fill, wave_BT, part, step, read_place, windows) for part in parts
         )
         return Job(result=batch, tasks=tasks)
 
@@ -81,15 +88,16 @@ class BatchAssembler:
         self,
         wave_BT: NDArray[np.int16],
         places: NDArray[np.int64],
-        rows_B: NDArray[np.int64],
-        windows: Windows,
+        step: PlannedStep,
         read_place: ReadPlace,
+        windows: Windows,
     ) -> FillStats:
         """Read and decode the clips of some places of the batch."""
         begin = time.perf_counter()
+        rows_B, sources = step.plan.rows_B, step.sources
         clips = [
             ClipWindow(
-                data=read_place(int(place)),
+                data=self.buffer.take(sources[place], partial(read_place, int(place))),
                 row=int(place),
                 start=int(windows.start_B[place]),
                 num_samples=int(windows.num_samples_B[place]),

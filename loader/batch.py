@@ -19,6 +19,10 @@ class AudioBatch:
     """int64: how many samples of each row are audio."""
     target_BK: torch.Tensor
     """float32 of 0 and 1: the labels, multi-hot."""
+    copy_B: torch.Tensor
+    """int64: which of the epoch's copies of its clip each row is, from 0. Above 0 only with
+    balance, mixing by weight, an epoch size or group batches; random numbers of an own
+    augmentation should depend on it (`loader.randomness.sample_ids`)."""
     is_padding_B: torch.Tensor
     """bool: rows that repeat a clip to fill the batch; leave them out of losses and metrics."""
 
@@ -44,6 +48,7 @@ class AudioBatch:
             wave_BT=self.wave_BT.to(device, non_blocking=non_blocking),
             num_samples_B=self.num_samples_B.to(device, non_blocking=non_blocking),
             target_BK=self.target_BK.to(device, non_blocking=non_blocking),
+            copy_B=self.copy_B.to(device, non_blocking=non_blocking),
             is_padding_B=self.is_padding_B.to(device, non_blocking=non_blocking),
         )
 
@@ -54,5 +59,6 @@ class AudioBatch:
             wave_BT=self.wave_BT.pin_memory(),
             num_samples_B=self.num_samples_B.pin_memory(),
             target_BK=self.target_BK.pin_memory(),
+            copy_B=self.copy_B.pin_memory(),
             is_padding_B=self.is_padding_B.pin_memory(),
         )

@@ -4,6 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from loader.balance import Balance
+from loader.dataset_config import DatasetConfig
+from loader.draws import MAX_EPOCH_SIZE, EpochSize
+from loader.groups import GroupBatches
+
 Crop = Literal["random", "start", "center"]
 Tail = Literal["drop", "pad", "cycle"]
 
@@ -15,9 +20,11 @@ MAX_FETCH_CONNECTIONS = 128
 class LoaderConfig:
     """What to load, and how. Everything that decides the order and the crops stands here."""
 
-    url: str
-    """Where the dataset lies: a folder, or any URL that `shardwriter.storage.open_store` takes."""
-    split: str
+    url: str | None = None
+    """Where the one dataset lies: a folder, or any URL that `shardwriter.storage.open_store`
+    takes. Several datasets stand in `datasets` in its place, with their own splits and filters."""
+    split: str | tuple[str, ...] | None = None
+    """One split of it, or several that are read as one."""
     batch_size: int
     """Rows in a batch, on each rank."""
     crop_seconds: float | None
@@ -28,6 +35,22 @@ class LoaderConfig:
     shuffle: bool = True
     folds: tuple[int, ...] | None = None
     """Keep only the samples of these folds; `None` keeps all."""
+    include_labels: tuple[str, ...] | None = None
+    """Keep only samples with at least one of these labels; `None` keeps all."""
+    exclude_labels: tuple[str, ...] = ()
+    """Leave out samples with any of these labels."""
+    min_seconds: float | None = None
+    """Leave out shorter clips."""
+    datasets: tuple[DatasetConfig, ...] = ()
+    """Several datasets, mixed all through the epoch; labels of the same name become one."""
+    balance: Balance | None = None
+    """How often rare classes come; `None` takes every clip alike."""
+    epoch_size: EpochSize = None
+    """Samples in an epoch; `None`: as many as are selected, so that without weights and balance
+    each comes once. For weighted datasets also `shortest` or `longest`: the epoch in which one of
+    them (each of them) has come once on average."""
+    group_batches: GroupBatches | None = None
+    """Batches of so many clips from each of their groups, e.g. speakers."""
     tail: Tail = "drop"
     """What becomes of the samples that don't fill a step on all ranks: dropped; padded with
     repeats that `is_padding_B` marks; or topped up from the start of the same order."""
@@ -35,7 +58,17 @@ class LoaderConfig:
     prefetch_batches: int = 4
     """Batches being made while the training loop holds one."""
     open_shards: int = 16
-    """Shards whose samples are mixed with each other; also the bound on open files."""
+    """Shards whose samples are mixed with each other; in each dataset and stream."""
+    num_streams: int = 1
+    """Streams of shards that an epoch is made of, at most one for each `open_shards` shards; ranks
+    next to each other read the same ones. With a multiple of the number of nodes, each shard is
+    fetched by one node. It is part of the order, so take the largest that the run may go on."""
+    min_spread: int = 1024
+    """Samples from one copy of a clip to the next in the order of all ranks, where the numbers
+    allow. At least the batch size, and no batch holds a clip twice."""
+    resampling_buffer_bytes: int = 256 * 1024**2
+    """Encoded clips that a rank may keep for their next copy in the epoch; beyond that they are
+    read again. Never changes what is delivered."""
     verify_checksums: bool = True
     pin_memory: bool | None = None
     """Whether batches lie in pinned memory; `None` means: when CUDA is there."""
@@ -57,25 +90,52 @@ class LoaderConfig:
         Raises:
             ValueError: with the value, its bound and the way out.
         """
-        _check_texts(self)
         _check_numbers(self)
         _check_choices(self)
-        _check_folds(self.folds)
+        _check_datasets(self)
+        _check_sampling(self)
         _check_fetching(self)
 
+    @property
+    def selections(self) -> tuple[DatasetConfig, ...]:
+        """What is taken of each dataset: of the one at `url`, or of `datasets`."""
+        if self.datasets:
+            return self.datasets
+        return (
+            DatasetConfig(
+                url=self.url,  # type: ignore[arg-type]  # refuses None itself
+                split=self.split,  # type: ignore[arg-type]  # as above
+                **{name: getattr(self, name) for name in _FILTERS},
+            ),
+        )
 
-def _check_texts(config: LoaderConfig) -> None:
-    for name in ("url", "split"):
-        value = getattr(config, name)
-        if not isinstance(value, str) or not value:
-            raise ValueError(f"{name} must be a non-empty text, got {value!r}")
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """The weights of the datasets; `None` where they have none."""
+        weights = [dataset.weight for dataset in self.datasets]
+        return tuple(weight for weight in weights if weight is not None) or None
+
+
+_FILTERS = ("folds", "include_labels", "exclude_labels", "min_seconds")
 
 
 def _check_numbers(config: LoaderConfig) -> None:
-    for name in ("batch_size", "num_threads", "prefetch_batches", "open_shards"):
+    for name in (
+        "batch_size",
+        "num_threads",
+        "prefetch_batches",
+        "open_shards",
+        "num_streams",
+        "min_spread",
+    ):
         value = getattr(config, name)
         if not _is_int(value) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    if not _is_int(config.resampling_buffer_bytes) or config.resampling_buffer_bytes < 0:
+        raise ValueError(
+            "resampling_buffer_bytes must be a whole number of at least 0, "
+            f"got {config.resampling_buffer_bytes!r}"
+        )
     if not _is_int(config.seed) or not 0 <= config.seed <= MAX_SEED:
         raise ValueError(f"seed must be a whole number in 0..2**64-1, got {config.seed!r}")
     seconds: object = config.crop_seconds
@@ -103,16 +163,52 @@ def _check_choices(config: LoaderConfig) -> None:
         raise ValueError(f"pin_memory must be True, False or None, got {config.pin_memory!r}")
 
 
-def _check_folds(folds: object) -> None:
-    if folds is None:
+def _check_datasets(config: LoaderConfig) -> None:
+    if not config.datasets:
+        _ = config.selections  # refuses wrong filters by itself
         return
-    if not isinstance(folds, tuple) or not folds or not all(_is_int(fold) for fold in folds):
+    datasets: object = config.datasets
+    if not isinstance(datasets, tuple) or not all(
+        isinstance(dataset, DatasetConfig) for dataset in datasets
+    ):
+        raise ValueError(f"datasets must be a tuple of DatasetConfig, got {datasets!r}")
+    for name in ("url", "split", *_FILTERS):
+        if getattr(config, name) not in (None, ()):
+            raise ValueError(
+                f"{name}={getattr(config, name)!r} and datasets are both set: {name} belongs into "
+                "each DatasetConfig"
+            )
+    if config.weights is not None and len(config.weights) != len(config.datasets):
         raise ValueError(
-            f"folds must be a non-empty tuple of whole numbers, got {folds!r}; "
-            "None keeps every sample"
+            f"{len(config.weights)} of {len(config.datasets)} datasets have a weight; give one to "
+            "each of them, or to none"
         )
-    if len(set(folds)) != len(folds):
-        raise ValueError(f"folds must not repeat, got {folds!r}")
+
+
+def _check_sampling(config: LoaderConfig) -> None:
+    size = config.epoch_size
+    if isinstance(size, str):
+        if size not in ("shortest", "longest") or config.weights is None:
+            raise ValueError(
+                f"epoch_size={size!r}: expected a number of samples, or for weighted datasets "
+                "'shortest' or 'longest'"
+            )
+    elif size is not None and not (_is_int(size) and 1 <= size <= MAX_EPOCH_SIZE):
+        raise ValueError(f"epoch_size must be in 1..{MAX_EPOCH_SIZE}, got {size!r}")
+    groups = config.group_batches
+    if groups is None:
+        return
+    if config.batch_size % groups.clips_per_group:
+        raise ValueError(
+            f"batch_size={config.batch_size} is no multiple of "
+            f"clips_per_group={groups.clips_per_group}"
+        )
+    for name in ("balance", "epoch_size", "weights"):
+        if getattr(config, name) is not None:
+            raise ValueError(
+                f"group_batches and {name} are both set: group batches take every group's clips "
+                "alike; choose one"
+            )
 
 
 def _check_fetching(config: LoaderConfig) -> None:

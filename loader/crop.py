@@ -29,12 +29,14 @@ def choose_windows(
     crop: Crop,
     seed: int,
     epoch: int,
+    copies_B: NDArray[np.int64] | None = None,
 ) -> Windows:
     """Return the window of each clip.
 
     A clip that is not longer than the window is taken whole, from 0. Otherwise `start` takes
     its beginning, `center` its middle (one sample earlier of two), and `random` each start from
-    0 to the last possible with equal probability, drawn from (seed, epoch, key) alone.
+    0 to the last possible with equal probability, drawn from (seed, epoch, key, copy) alone:
+    a clip that comes several times in an epoch is cut elsewhere each time.
     """
     num_starts_B = np.maximum(clip_num_samples_B - window_num_samples, 0) + 1
     if crop == "start":
@@ -43,7 +45,7 @@ def choose_windows(
         start_B = (num_starts_B - 1) // 2
     else:
         uniform_B = sample_uniform(
-            sample_ids(keys), seed=seed, epoch=epoch, operation=Operation.CROP
+            sample_ids(keys, copies_B), seed=seed, epoch=epoch, operation=Operation.CROP
         )
         start_B = (uniform_B * num_starts_B).astype(np.int64)
     return Windows(

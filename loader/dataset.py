@@ -1,4 +1,4 @@
-"""A split of a dataset as planning needs it: arrays, one entry a sample, no Python object each.
+"""The samples of datasets as planning needs them: arrays, no Python object for each sample.
 
 Axes: N samples of the selection, B rows of a batch, K labels of the vocabulary.
 """
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from loader.filters import kept_rows
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.index import read_index
 from shardwriter.manifest import Manifest, load_manifest
@@ -21,29 +22,35 @@ from shardwriter.storage import Store
 
 NO_FOLD = -(2**31)
 """Stands in `fold_N` for a sample without a fold."""
+NO_GROUP = -1
+"""Stands in `group_N` for a sample without a group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DatasetIndex:
-    """The selected samples of one split, in the order of its index."""
+    """The selected samples of one or more datasets, in the order of their indices."""
 
-    url: str
+    stores: tuple[Store, ...]
+    """Where each dataset lies."""
     digest: str
-    """The manifest's identity of the content."""
-    split: str
+    """Identity of the content: the manifest's, or a hash of several."""
     labels: tuple[str, ...]
     """The vocabulary: a label's id is its position."""
     sample_rate_hz: int
     tars: tuple[str, ...]
-    """The split's shards; `shard_N` counts in it."""
+    """The shards; `shard_N` counts in them."""
     tar_num_bytes: tuple[int, ...]
     tar_sha256s: tuple[str, ...]
+    dataset_of_shard: NDArray[np.int32]
+    """Each shard's place in `stores`."""
     shard_N: NDArray[np.int32]
     audio_offset_N: NDArray[np.int64]
     audio_num_bytes_N: NDArray[np.int64]
     audio_crc32c_N: NDArray[np.uint32]
     num_samples_N: NDArray[np.int64]
     fold_N: NDArray[np.int32]
+    group_N: NDArray[np.int32]
+    """What the catalogue keeps together, e.g. a speaker: a number from 0, or `NO_GROUP`."""
     label_starts: NDArray[np.int64]
     """N + 1 positions: sample i's labels are `label_ids[label_starts[i] : label_starts[i + 1]]`."""
     label_ids: NDArray[np.int32]
@@ -51,6 +58,11 @@ class DatasetIndex:
 
     def __len__(self) -> int:
         return len(self.shard_N)
+
+    @property
+    def dataset_N(self) -> NDArray[np.int32]:
+        """Each sample's dataset, as a place in `stores`."""
+        return self.dataset_of_shard[self.shard_N]
 
     def keys_of(self, rows_B: NDArray[np.int64]) -> tuple[str, ...]:
         """Return the keys of some rows."""
@@ -66,29 +78,82 @@ class DatasetIndex:
 
     def where(self, row: int) -> str:
         """Say where the audio of a row lies, for messages."""
+        shard = self.shard_N[row]
         return (
-            f"{self.url}/{self.tars[self.shard_N[row]]}: sample {self.keys[row]}, "
-            f"audio at byte {self.audio_offset_N[row]}"
+            f"{self.stores[self.dataset_of_shard[shard]].url}/{self.tars[shard]}: "
+            f"sample {self.keys[row]}, audio at byte {self.audio_offset_N[row]}"
         )
 
 
-def open_dataset(store: Store, *, split: str, folds: Sequence[int] | None) -> DatasetIndex:
-    """Load the manifest and a split's index, and keep the samples of some folds.
+def open_dataset(
+    store: Store,
+    *,
+    split: str | Sequence[str],
+    folds: Sequence[int] | None,
+    include_labels: Sequence[str] | None = None,
+    exclude_labels: Sequence[str] = (),
+    min_seconds: float | None = None,
+) -> DatasetIndex:
+    """Load the manifest and the index of one or more splits, and keep some of the samples.
 
     Rows of shards that the manifest doesn't list are left out: an ingest that tops up the
     dataset publishes the new index a moment before the new manifest.
 
     Args:
         store: Where the dataset lies.
-        split: The split to load.
+        split: The split to load; several are read one after the other.
         folds: Folds to keep; `None` keeps every sample.
+        include_labels: Keep samples with at least one of these; `None` keeps every sample.
+        exclude_labels: Leave out samples with any of these.
+        min_seconds: Leave out shorter clips.
 
     Raises:
-        ConfigError: no dataset, split or fold of that name, or nothing is left, or the samples
-            have different rates.
+        ConfigError: no dataset, split, fold or label of that name, or nothing is left, or the
+            samples have different rates.
         ShardFormatError: manifest and index contradict each other, or one is damaged.
     """
     manifest = load_manifest(store)
+    splits = (split,) if isinstance(split, str) else tuple(split)
+    parts = [_load_split(store, manifest, name) for name in splits]
+    entries = [entry for part in parts for entry in part.entries]
+    table = pa.concat_tables([part.table for part in parts])
+    starts = np.cumsum([0] + [len(part.entries) for part in parts[:-1]])
+    shard_N = np.concatenate(
+        [part.shard_N + start for part, start in zip(parts, starts, strict=True)]
+    ).astype(np.int32)
+    # Shards come in the manifest's order, because that is the order its digest identifies.
+    rows = np.argsort(shard_N, kind="stable")
+    where = f"split {' + '.join(map(repr, splits))} of {store.url}"
+    is_kept_N = kept_rows(
+        table,
+        manifest.settings.labels,
+        folds=folds,
+        include_labels=include_labels,
+        exclude_labels=exclude_labels,
+        min_seconds=min_seconds,
+        where=where,
+    )
+    rows = rows[is_kept_N[rows]]
+    if not len(rows):
+        raise ConfigError(
+            f"{where} has no samples, or none that all filters keep; choose another split, or "
+            "fewer filters"
+        )
+    index = _select(manifest, entries, table.take(pa.array(rows)), shard_N[rows], store, where)
+    _check_bounds(index, entries, where=where)
+    return index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Split:
+    """The rows of a split's index, and which of its shards each is in."""
+
+    entries: tuple[ShardEntry, ...]
+    table: Any
+    shard_N: NDArray[np.int32]
+
+
+def _load_split(store: Store, manifest: Manifest, split: str) -> _Split:
     entries = manifest.shards_of(split)
     where = f"{store.url}/{index_name(split)}"
     data = store.read(index_name(split))
@@ -104,47 +169,36 @@ def open_dataset(store: Store, *, split: str, folds: Sequence[int] | None) -> Da
         )
     shard_N = _to_numpy(shard, np.int32)
     _check_counts(shard_N, entries, where=where)
-    # Shards come in the manifest's order, because that is the order its digest identifies.
-    rows = np.argsort(shard_N, kind="stable")
-    fold_N = _to_numpy(table["fold"].fill_null(NO_FOLD), np.int32)
-    if folds is not None:
-        rows = rows[_rows_of_folds(fold_N[rows], folds, split=split)]
-    index = _select(manifest, table, shard_N, fold_N, rows, store=store, split=split)
-    _check_bounds(index, entries, where=where)
-    return index
+    return _Split(entries=entries, table=table, shard_N=shard_N)
 
 
 def _select(
     manifest: Manifest,
+    entries: Sequence[ShardEntry],
     table: Any,
     shard_N: NDArray[np.int32],
-    fold_N: NDArray[np.int32],
-    rows: NDArray[np.int64],
-    *,
     store: Store,
-    split: str,
+    where: str,
 ) -> DatasetIndex:
-    if not len(rows):
-        raise ConfigError(f"split {split!r} of {store.url} has no samples; choose another split")
-    table = table.take(pa.array(rows))
-    entries = manifest.shards_of(split)
     label_lists = table["label_ids"].combine_chunks()
     counts_N = _to_numpy(pc.list_value_length(label_lists), np.int64)
+    groups = pc.dictionary_encode(table["group"]).combine_chunks()
     return DatasetIndex(
-        url=store.url,
+        stores=(store,),
         digest=manifest.digest,
-        split=split,
         labels=manifest.settings.labels,
-        sample_rate_hz=_single_rate(table["sample_rate_hz"], split=split, url=store.url),
+        sample_rate_hz=_single_rate(table["sample_rate_hz"], where=where),
         tars=tuple(entry.tar for entry in entries),
         tar_num_bytes=tuple(entry.num_bytes for entry in entries),
         tar_sha256s=tuple(entry.sha256 for entry in entries),
-        shard_N=shard_N[rows],
+        dataset_of_shard=np.zeros(len(entries), dtype=np.int32),
+        shard_N=shard_N,
         audio_offset_N=_to_numpy(table["audio_offset"], np.int64),
         audio_num_bytes_N=_to_numpy(table["audio_num_bytes"], np.int64),
         audio_crc32c_N=_to_numpy(table["audio_crc32c"], np.uint32),
         num_samples_N=_to_numpy(table["num_samples"], np.int64),
-        fold_N=fold_N[rows],
+        fold_N=_to_numpy(table["fold"].fill_null(NO_FOLD), np.int32),
+        group_N=_to_numpy(groups.indices.fill_null(NO_GROUP), np.int32),
         label_starts=np.concatenate(([0], np.cumsum(counts_N))),
         # A null id would become an id outside of the vocabulary, which is refused below.
         label_ids=_to_numpy(label_lists.flatten().fill_null(-1), np.int32),
@@ -183,23 +237,12 @@ def _check_bounds(index: DatasetIndex, entries: Sequence[ShardEntry], *, where: 
         )
 
 
-def _rows_of_folds(
-    fold_N: NDArray[np.int32], folds: Sequence[int], *, split: str
-) -> NDArray[np.int64]:
-    existing = [int(fold) for fold in np.unique(fold_N) if fold != NO_FOLD]
-    absent = sorted(set(folds) - set(existing))
-    if absent:
-        has = f"has the folds {existing}" if existing else "has no folds: leave folds at None"
-        raise ConfigError(f"no sample of split {split!r} is in fold {absent}; the split {has}")
-    return np.flatnonzero(np.isin(fold_N, list(folds)))
-
-
-def _single_rate(rates: Any, *, split: str, url: str) -> int:
+def _single_rate(rates: Any, *, where: str) -> int:
     distinct = sorted(pc.unique(rates).to_pylist())
     if len(distinct) > 1:
         raise ConfigError(
-            f"split {split!r} of {url} mixes the sample rates {distinct} Hz, a batch has one; "
-            "ingest the dataset at one rate"
+            f"{where} mixes the sample rates {distinct} Hz, a batch has one; ingest the dataset "
+            "at one rate"
         )
     return int(distinct[0])
 

@@ -73,8 +73,9 @@ class DevicePipeline:
 
         Args:
             loader: Where batches come from; with pinned memory, or the copies won't overlap.
-            features: Makes the features of a batch on the device; is told the epoch. What it
-                computes may depend on the batch and the epoch, not on the order of calls.
+            features: Copies a batch to the device, without waiting, and makes its features there;
+                is told the epoch. What it computes may depend on these two, not on the order of
+                calls.
             device: Where to.
             depth: Batches made ahead of the one in use; each takes memory on the device.
 
@@ -154,8 +155,7 @@ class DevicePipeline:
         began, ended = (_cuda.Event(enable_timing=True) for _ in range(2))
         with torch.cuda.stream(side):
             began.record(side)
-            on_device = batch.to(self._device, non_blocking=True)
-            features = self._features(on_device, self.loader.epoch)
+            features = self._features(batch, self.loader.epoch)
             ended.record(side)
         return self._place(features, began=began, ended=ended)
 

@@ -1,27 +1,45 @@
 """ShardLoader: a dataset's batches for one rank, planned, prefetched, exactly resumable."""
 
 import contextlib
+import itertools
 import weakref
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from loader.assemble import BatchAssembler
 from loader.batch import AudioBatch
 from loader.config import LoaderConfig
-from loader.dataset import DatasetIndex, open_dataset
+from loader.dataset import DatasetIndex
+from loader.exposure import Exposure, exposure_of
 from loader.iteration import Delivery, EpochIterator
-from loader.plan import OrderPolicy, Stripe, epoch_order
+from loader.mixture import open_datasets
+from loader.plan import EpochOrder
 from loader.prefetch import Job, run_ahead
-from loader.state import LoaderState
+from loader.resampling_buffer import (
+    NEVER,
+    BufferStats,
+    PlannedStep,
+    ResamplingBuffer,
+    Source,
+    next_uses,
+)
+from loader.sampling import Sampling
+from loader.state import LoaderState, bounded
 from loader.stats import FillStats, LoaderStats
 from loader.stream import FetchSettings, SampleReader
+from loader.stripe import Stripe
 from loader.world import World
 from shardwriter.errors import ConfigError
 from shardwriter.storage import Store, open_store
+
+_MAX_OPEN_FILES = 512
+"""Half of the usual limit of 1024 a process."""
 
 
 class ShardLoader:
@@ -45,24 +63,29 @@ class ShardLoader:
     """
 
     def __init__(
-        self, config: LoaderConfig, *, world: World | None = None, store: Store | None = None
+        self,
+        config: LoaderConfig,
+        *,
+        world: World | None = None,
+        store: Store | Sequence[Store] | None = None,
     ) -> None:
-        """Open the dataset and plan; no audio is read yet.
+        """Open the datasets and plan; no audio is read yet.
 
         Args:
             config: What to load, and how.
             world: This process among all; `None` means as torchrun set the environment.
-            store: Where `config.url` lies, already open: for S3 that needs `S3Options`.
+            store: Where `config.url` lies, already open: for S3 that needs `S3Options`. For
+                several datasets one each, in their order.
 
         Raises:
-            ConfigError: the dataset is not there, nothing is selected, or it gives no step.
-            ShardFormatError: its manifest and index are damaged.
+            ConfigError: a dataset is not there, nothing is selected, or it gives no step.
+            ShardFormatError: a manifest and its index are damaged.
         """
         self.config = config
         self.world = World.from_env() if world is None else world
-        store = open_store(config.url) if store is None else store
-        self.index: DatasetIndex = open_dataset(store, split=config.split, folds=config.folds)
-        self._policy = OrderPolicy(shuffle=config.shuffle, open_shards=config.open_shards)
+        self.index: DatasetIndex = open_datasets(_stores(config, store), config.selections)
+        self._sampling = Sampling.of(config, self.index)
+        self._num_draws = self._sampling.num_draws
         self._stripe = Stripe(
             rank=self.world.rank,
             num_ranks=self.world.size,
@@ -71,22 +94,23 @@ class ShardLoader:
         )
         if not len(self):
             raise ConfigError(
-                f"{len(self.index)} samples give no step: {self.world.size} ranks with batch_size "
+                f"{self._num_draws} samples give no step: {self.world.size} ranks with batch_size "
                 f"{config.batch_size} take {self._stripe.samples_per_step} samples a step, and "
                 "tail 'drop' drops what doesn't fill one; use tail='pad' or 'cycle', or a "
                 "smaller batch_size"
             )
         self._reader = SampleReader(
-            store,
             self.index,
-            max_open_shards=config.open_shards,
+            max_open_shards=min(self._sampling.max_open_shards, _MAX_OPEN_FILES),
             verify_checksums=config.verify_checksums,
             settings=_fetch_settings(config),
-            num_ranks=self.world.size,
+            num_ranks=len(self.world.ranks_of_node),
         )
+        self._buffer = ResamplingBuffer(max_bytes=config.resampling_buffer_bytes)
         self._assembler = BatchAssembler(
             config=config,
             index=self.index,
+            buffer=self._buffer,
             window_num_samples=_window_num_samples(config, self.index),
             pin_memory=_pins_memory(config),
         )
@@ -99,7 +123,7 @@ class ShardLoader:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The dataset's vocabulary: column k of `target_BK` stands for `labels[k]`."""
+        """The vocabulary of all datasets: column k of `target_BK` stands for `labels[k]`."""
         return self.index.labels
 
     @property
@@ -114,12 +138,12 @@ class ShardLoader:
 
     def __len__(self) -> int:
         """Return the steps of a whole epoch, the same on every rank."""
-        return self._stripe.num_steps(len(self.index))
+        return self._stripe.num_steps(self._num_draws)
 
     @property
     def steps_remaining(self) -> int:
         """Steps that are left of the current epoch."""
-        return self._stripe.num_steps(len(self.index) - self._cursor)
+        return self._stripe.num_steps(self._num_draws - self._cursor)
 
     def __iter__(self) -> Iterator[AudioBatch]:
         """Return an iterator over what is left of the current epoch."""
@@ -176,12 +200,40 @@ class ShardLoader:
             LoaderStateError: the state is of another dataset, selection, order or version.
         """
         saved = LoaderState.from_dict(state)
-        saved.check_fits(self._state(), num_samples=len(self.index))
+        saved.check_fits(self._state(), num_samples=self._num_draws)
         self._go_to(epoch=saved.epoch, cursor=saved.cursor)
 
     def stats(self) -> LoaderStats:
         """Return what was delivered since the loader was made, and what it took."""
         return replace(self._stats, reader=self._reader.stats())
+
+    def buffer_stats(self) -> BufferStats:
+        """Return what the resampling buffer did; nothing without repeats in an epoch."""
+        return self._buffer.stats()
+
+    def exposure(self, epoch: int | None = None) -> Exposure:
+        """Return how often each class comes: as intended, planned, and delivered to all ranks.
+
+        No communication is needed for it: the plan is the same on every rank.
+
+        Args:
+            epoch: An epoch as this world delivers it from beginning to end; `None`: the current
+                one, delivered up to the position.
+        """
+        of_epoch = self._epoch if epoch is None else epoch
+        order = self._sampling.order(of_epoch)
+        delivered, num_cycled = self._cursor, 0
+        if epoch is not None:
+            num_taken = len(self) * self._stripe.samples_per_step
+            delivered = min(num_taken, len(order))
+            num_cycled = num_taken - delivered if self.config.tail == "cycle" else 0
+        return exposure_of(
+            self.index,
+            order,
+            expected_N=self._sampling.expected_N,
+            delivered=slice(0, delivered),
+            num_cycled=num_cycled,
+        )
 
     def close(self) -> None:
         """End the iteration that is running, if one is; its threads end by themselves."""
@@ -191,14 +243,14 @@ class ShardLoader:
         self._iterator = None
 
     def _state(self) -> LoaderState:
-        folds = self.config.folds
         return LoaderState(
             dataset_digest=self.index.digest,
-            split=self.config.split,
-            folds=None if folds is None else tuple(sorted(folds)),
+            selection=bounded("; ".join(part.describe() for part in self.config.selections)),
+            sampling=bounded(self._sampling.describe()),
             seed=self.config.seed,
-            shuffle=self._policy.shuffle,
-            open_shards=self._policy.open_shards,
+            shuffle=self.config.shuffle,
+            open_shards=self.config.open_shards,
+            num_streams=self._sampling.policy.num_streams,
             epoch=self._epoch,
             cursor=self._cursor,
         )
@@ -210,21 +262,49 @@ class ShardLoader:
     def _jobs(
         self, *, epoch: int, cursor: int, on_end: contextlib.ExitStack
     ) -> Generator[Job[AudioBatch, FillStats], None, None]:
-        order_N = epoch_order(
-            self.index.shard_N, policy=self._policy, seed=self.config.seed, epoch=epoch
-        )
-        plans = (
-            self._stripe.step(order_N, cursor=cursor, step=step)
-            for step in range(self._stripe.num_steps(len(order_N) - cursor))
-        )
-        for plan, read_place in self._reader.read_ahead(
-            plans, order_N=order_N[cursor:], on_end=on_end
-        ):
-            yield self._assembler.begin(plan, read_place, epoch=epoch)
+        order = self._sampling.order(epoch)
+        place_SB = self._stripe.deal(order, cursor=cursor)
+        steps = self._steps(order, place_SB)
+        rows = self._rows_of_node(order, cursor=cursor)
+        for step, read_place in self._reader.read_ahead(steps, order_N=rows, on_end=on_end):
+            yield self._assembler.begin(step, read_place, epoch=epoch)
+
+    def _rows_of_node(self, order: EpochOrder, *, cursor: int) -> NDArray[np.int64]:
+        """Return the rows that the ranks of this machine get, in the order of use."""
+        if len(self.world.ranks_of_node) == self.world.size:
+            return order.rows_M[cursor:].astype(np.int64)
+        place_SB = [
+            replace(self._stripe, rank=rank).deal(order, cursor=cursor)
+            for rank in self.world.ranks_of_node
+        ]
+        places = np.sort(np.concatenate(place_SB, axis=1), axis=1).ravel()
+        return order.rows_M[places % len(order)].astype(np.int64)
+
+    def _steps(self, order: EpochOrder, place_SB: NDArray[np.int64]) -> Iterator[PlannedStep]:
+        """Yield this rank's steps, and where the bytes of each come from."""
+        for place_B, sources in zip(place_SB, self._sources(order, place_SB), strict=True):
+            yield PlannedStep(plan=self._stripe.step(order, place_B), sources=sources)
+
+    def _sources(
+        self, order: EpochOrder, place_SB: NDArray[np.int64]
+    ) -> Iterator[Sequence[Source]]:
+        """Yield for each step where its clips come from; asked for step after step."""
+        self._buffer.begin()
+        if not order.has_repeats:
+            yield from itertools.repeat((Source(),) * self._stripe.batch_size, len(place_SB))
+            return
+        rows = order.rows_M[place_SB.ravel() % len(order)].astype(np.int64)
+        next_use_SB = next_uses(rows).reshape(place_SB.shape)
+        is_repeat = np.zeros(len(rows), dtype=np.bool_)
+        is_repeat[next_use_SB[next_use_SB != NEVER]] = True
+        num_bytes = self.index.audio_num_bytes_N[rows]
+        for step in range(len(place_SB)):
+            cut = slice(step * self._stripe.batch_size, (step + 1) * self._stripe.batch_size)
+            yield self._buffer.plan(rows[cut], num_bytes[cut], next_use_SB[step], is_repeat[cut])
 
     def _receive(self, delivery: Delivery) -> None:
         """Move on by one step, and count what it took."""
-        self._cursor = self._stripe.cursor_after(self._cursor, 1, num_total=len(self.index))
+        self._cursor = self._stripe.cursor_after(self._cursor, 1, num_total=self._num_draws)
         self._is_epoch_delivered = delivery.is_last
         self._stats = self._stats.plus(
             delivery.fills,
@@ -235,6 +315,16 @@ class ShardLoader:
 
     def _finish_epoch(self) -> None:
         self._go_to(epoch=self._epoch + 1)
+
+
+def _stores(config: LoaderConfig, store: Store | Sequence[Store] | None) -> Sequence[Store]:
+    urls = [selection.url for selection in config.selections]
+    if store is None:
+        return [open_store(url) for url in urls]
+    stores = store if isinstance(store, Sequence) else [store]
+    if len(stores) != len(urls):
+        raise ValueError(f"{len(stores)} stores for {len(urls)} datasets: give one for each")
+    return stores
 
 
 def _window_num_samples(config: LoaderConfig, index: DatasetIndex) -> int:

@@ -79,6 +79,10 @@ class NodeCache:
         os.utime(file.descriptor)  # the least recently used is the first to go
         return file
 
+    def holds(self, sha256: str) -> bool:
+        """Tell whether there is such an entry now."""
+        return self._entry(sha256).exists()
+
     def remove(self, sha256: str) -> None:
         """Forget an entry that turned out to be damaged."""
         self._entry(sha256).unlink(missing_ok=True)

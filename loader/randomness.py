@@ -31,6 +31,8 @@ class OrderStream(IntEnum):
 
     SHARDS = 0
     SAMPLES = 1
+    COPIES = 2
+    GROUPS = 3
 
 
 class Operation(IntEnum):
@@ -38,6 +40,27 @@ class Operation(IntEnum):
 
     CROP = 1
     SHIFT = 2
+
+    # Augmentation, from 100 on.
+    SPEED = 100
+    ROLL = 101
+    POLARITY = 102
+    GAIN = 103
+    EQUALIZER = 104
+    BAND_PASS = 105
+    DEVICE = 106
+    ROOM = 107
+    NOISE = 108
+    WHITE_NOISE = 109
+    MIX = 110
+    MIX_PARTNER = 111
+    SPEC_AUGMENT = 112
+    FILTER_AUGMENT = 113
+    FREQ_MIX_STYLE = 114
+    FREQ_MIX_STYLE_PARTNER = 115
+    BANK_CLIP = 116
+    BANK_SEGMENT = 117
+    NOISE_MIXER = 118
 
 
 def order_bits(
@@ -50,13 +73,24 @@ def order_bits(
     return bits
 
 
-def sample_ids(keys: Sequence[str]) -> NDArray[np.uint64]:
+def sample_ids(
+    keys: Sequence[str], copies_N: NDArray[np.int64] | None = None
+) -> NDArray[np.uint64]:
     """Return a stable 64-bit identity for each key: BLAKE2b of its UTF-8 form, little endian.
 
     It depends on the key alone, so a sample keeps its randomness when shards are cut anew.
+
+    Args:
+        keys: The samples' keys.
+        copies_N: Which of the epoch's copies of its clip each is (`AudioBatch.copy_B`): each has
+            an identity of its own, the first that of the key.
     """
     digests = b"".join(hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+    ids_N = np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+    if copies_N is None:
+        return ids_N
+    numbers_N = copies_N.astype(np.uint64)
+    return np.where(numbers_N == 0, ids_N, _mix(ids_N ^ _mix(numbers_N)))
 
 
 def sample_bits(
@@ -79,6 +113,19 @@ def sample_uniform(
     """Return one number in [0, 1) for each sample, a multiple of 2**-53."""
     bits_N = sample_bits(ids_N, seed=seed, epoch=epoch, operation=operation)
     return (bits_N >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def sample_uniforms(
+    ids_N: NDArray[np.uint64], *, seed: int, epoch: int, operation: Operation, count: int
+) -> NDArray[np.float64]:
+    """Return `count` numbers in [0, 1) for each sample, an array (N, count).
+
+    Each row is the output of SplitMix64 from the state that `sample_bits` gives, so more numbers
+    leave the first ones as they are.
+    """
+    state_N = sample_bits(ids_N, seed=seed, epoch=epoch, operation=operation)
+    bits = _mix(state_N[:, None] + np.arange(count, dtype=np.uint64) * _GOLDEN)
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:

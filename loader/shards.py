@@ -66,25 +66,34 @@ def read_open(file: OpenFile, byte_range: ByteRange) -> bytes:
 
 
 def worth_downloading(
-    shards: Sequence[Shard], index: DatasetIndex, order_N: NDArray[np.int64], *, cost: NetworkCost
+    shards: Sequence[Shard],
+    index: DatasetIndex,
+    order_N: NDArray[np.int64],
+    *,
+    cost: NetworkCost,
+    is_cached: Callable[[Shard], bool],
 ) -> list[Shard]:
-    """Return the shards that are cheaper whole than in parts, in the order of their first use.
+    """Return the shards to read from the disk, in the order of their first use.
+
+    Those are the shards that are there, and those that are cheaper whole than in parts.
 
     Args:
         shards: The shards of an index, in its order.
         index: The selected samples.
-        order_N: Its rows in the order of use, from where the pass begins.
+        order_N: Its rows in the order of use on this machine, from where the pass begins.
         cost: What a request takes.
+        is_cached: Tells whether a shard is on the disk already.
     """
     numbers, first_uses = np.unique(index.shard_N[order_N], return_index=True)
-    num_needed = np.bincount(index.shard_N, minlength=len(shards))
+    num_needed = np.bincount(index.shard_N[order_N], minlength=len(shards))
     num_bytes_needed = np.bincount(
-        index.shard_N, weights=index.audio_num_bytes_N, minlength=len(shards)
+        index.shard_N[order_N], weights=index.audio_num_bytes_N[order_N], minlength=len(shards)
     )
     return [
         shards[number]
         for number in numbers[np.argsort(first_uses)]
-        if is_whole_shard_cheaper(
+        if is_cached(shards[number])
+        or is_whole_shard_cheaper(
             shard_num_bytes=shards[number].num_bytes,
             needed_num_bytes=int(num_bytes_needed[number]),
             num_needed=int(num_needed[number]),

@@ -4,13 +4,18 @@ There is no rank and no world size in it: it is the same on every rank, and a ru
 other numbers of ranks, threads and rows.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from shardwriter.errors import LoaderStateError
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+
+_MAX_TEXT = 250
+"""As JSON, where a letter may take six bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,20 +24,22 @@ class LoaderState:
 
     version: int = STATE_VERSION
     dataset_digest: str
-    split: str
-    folds: tuple[int, ...] | None
-    """Ascending, whatever order the configuration lists them in."""
+    """Of several datasets: a hash of their digests, in the order of the configuration."""
+    selection: str
+    """Splits, filters and weights, from `DatasetConfig.describe`."""
+    sampling: str
+    """What decides how often each clip comes, from `Sampling.describe`."""
     seed: int
     shuffle: bool
     open_shards: int
+    num_streams: int
     epoch: int
     cursor: int
     """Samples of this epoch's global order that all ranks together have received."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        folds = None if self.folds is None else list(self.folds)
-        return asdict(self) | {"folds": folds}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> "LoaderState":
@@ -59,14 +66,14 @@ class LoaderState:
                 raise LoaderStateError(
                     f"{name}: the saved state has {row[name]!r}, expected {kind.__name__}"
                 )
-        return cls(**{**row, "folds": _read_folds(row["folds"])})
+        return cls(**row)
 
     def check_fits(self, current: "LoaderState", *, num_samples: int) -> None:
         """Refuse a state of another order.
 
         Args:
             current: The state of the loader that is to go on from this one.
-            num_samples: Samples in that loader's selection.
+            num_samples: Samples in an epoch of that loader.
 
         Raises:
             LoaderStateError: it names the field, what was saved and what is now.
@@ -87,29 +94,30 @@ class LoaderState:
 
 _KINDS: dict[str, type] = {
     "dataset_digest": str,
-    "split": str,
+    "selection": str,
+    "sampling": str,
     "seed": int,
     "shuffle": bool,
     "open_shards": int,
+    "num_streams": int,
     "epoch": int,
     "cursor": int,
 }
 
 _WAYS_OUT = {
-    "dataset_digest": "point url at the dataset that the run began with",
-    "split": "set split as it was",
-    "folds": "set folds as they were",
+    "dataset_digest": "point url at the dataset (or datasets, in order) that the run began with",
+    "selection": "set splits, filters and weights as they were",
     "seed": "set seed as it was",
     "shuffle": "set shuffle as it was",
     "open_shards": "set open_shards as it was",
+    "num_streams": "set num_streams as it was",
+    "sampling": "set balance, epoch_size, group_batches and min_spread as they were",
 }
 
 
-def _read_folds(folds: object) -> tuple[int, ...] | None:
-    if folds is None:
-        return None
-    if not isinstance(folds, list | tuple) or not all(type(fold) is int for fold in folds):
-        raise LoaderStateError(
-            f"folds: the saved state has {folds!r}, expected whole numbers or None"
-        )
-    return tuple(folds)
+def bounded(text: str) -> str:
+    """Return a text as it is, or, so that a state stays small, its beginning and its hash."""
+    if len(json.dumps(text)) <= _MAX_TEXT:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"{text.encode('ascii', 'replace').decode()[: _MAX_TEXT - 30]}... ({digest})"

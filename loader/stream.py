@@ -13,16 +13,16 @@ from loader.connections import Connections
 from loader.dataset import DatasetIndex
 from loader.look_ahead import look_ahead
 from loader.node_cache import NodeCache
-from loader.plan import StepPlan
 from loader.range_fetch import RangeFetcher
 from loader.ranges import ByteRange, NetworkCost
 from loader.read_ahead import STREAMED_SHARE, Awaited, Member, NetworkSource, ReadAhead
 from loader.reader_stats import Counters, ReaderStats
+from loader.resampling_buffer import PlannedStep
 from loader.shard_downloads import ShardDownloads
 from loader.shards import OpenFiles, Shard, open_path, read_open, worth_downloading
 from shardwriter.errors import ShardFormatError, StorageError
 from shardwriter.index import crc32c
-from shardwriter.storage import LocalStore, Store
+from shardwriter.storage import LocalStore
 
 ReadPlace = Callable[[int], bytes]
 """Returns the encoded audio of a place in a batch, once; errors as of `SampleReader.read`."""
@@ -53,7 +53,6 @@ class SampleReader:
 
     def __init__(
         self,
-        store: Store,
         index: DatasetIndex,
         *,
         max_open_shards: int,
@@ -64,12 +63,11 @@ class SampleReader:
         """Take the settings; nothing is read yet.
 
         Args:
-            store: Where the dataset lies.
-            index: What is in it.
+            index: What is in the datasets, and where they lie.
             max_open_shards: Bound on open files.
             verify_checksums: Whether to compare each sample's CRC-32C.
             settings: How remote shards are read.
-            num_ranks: Readers that share the dataset's samples.
+            num_ranks: Readers that share the samples of a pass: those of this machine.
 
         Raises:
             ConfigError: the cache's folder can't be used.
@@ -79,12 +77,18 @@ class SampleReader:
         self._num_ranks = num_ranks
         self._verify_checksums = verify_checksums
         self._shards = tuple(
-            Shard(store=store, tar=tar, num_bytes=num_bytes, sha256=sha256)
-            for tar, num_bytes, sha256 in zip(
-                index.tars, index.tar_num_bytes, index.tar_sha256s, strict=True
+            Shard(store=index.stores[place], tar=tar, num_bytes=num_bytes, sha256=sha256)
+            for place, tar, num_bytes, sha256 in zip(
+                index.dataset_of_shard,
+                index.tars,
+                index.tar_num_bytes,
+                index.tar_sha256s,
+                strict=True,
             )
         )
-        self._is_remote = not isinstance(store, LocalStore)
+        self._is_remote_shard = np.array(
+            [not isinstance(shard.store, LocalStore) for shard in self._shards], dtype=np.bool_
+        )
         self._files = OpenFiles(max_open_shards)
         self._max_open_shards = max_open_shards
         self._counters = Counters()
@@ -95,7 +99,7 @@ class SampleReader:
         folder = self._settings.cache_folder
         self._cache = (
             NodeCache(folder, max_bytes=self._settings.cache_bytes)
-            if folder is not None and self._is_remote
+            if folder is not None and self._is_remote_shard.any()
             else None
         )
         self._ahead: ReadAhead | None = None
@@ -115,27 +119,31 @@ class SampleReader:
 
     def read_ahead(
         self,
-        plans: Iterable[StepPlan],
+        steps: Iterable[PlannedStep],
         *,
         order_N: NDArray[np.int64],
         on_end: contextlib.ExitStack,
-    ) -> Generator[tuple[StepPlan, ReadPlace], None, None]:
-        """Yield each step's plan, and what reads its samples, which are fetched steps ahead.
+    ) -> Generator[tuple[PlannedStep, ReadPlace], None, None]:
+        """Yield each step, and what reads its samples; remote ones are fetched steps ahead.
+
+        Samples that the resampling buffer is to hold by then are not fetched, but can be read.
 
         Args:
-            plans: The steps of a pass.
-            order_N: The rows in the order in which all ranks need them, from the pass's start on.
+            steps: The steps of a pass.
+            order_N: The rows that this machine's ranks need, in their order, from the pass's start
+                on.
             on_end: Is to be closed when nothing more is read; until then threads may fetch.
         """
-        if not self._is_remote:
-            for plan in plans:
-                yield plan, partial(self._read_place, plan.rows_B)
+        if not self._is_remote_shard.any():
+            for step in steps:
+                yield step, partial(self._read_place, step.plan.rows_B)
             return
-        ahead = self._ahead = self._begin_pass(order_N)
+        is_remote_N = self._is_remote_shard[self._index.shard_N[order_N]]
+        ahead = self._ahead = self._begin_pass(order_N[is_remote_N])
         on_end.callback(ahead.close)
         yield from look_ahead(
-            plans,
-            lambda plan: self._announce(plan, ahead),
+            steps,
+            lambda step: self._announce(step, ahead),
             num_bytes_of=self._num_bytes,
             max_bytes=self._settings.memory_bytes,
         )
@@ -221,11 +229,18 @@ class SampleReader:
     def _begin_pass(self, order_N: NDArray[np.int64]) -> ReadAhead:
         settings = self._settings
         downloads = None
-        if self._cache is not None:
+        cache = self._cache
+        if cache is not None:
             downloads = ShardDownloads(
-                self._cache,
+                cache,
                 self._network.fetch,
-                worth_downloading(self._shards, self._index, order_N, cost=settings.cost),
+                worth_downloading(
+                    self._shards,
+                    self._index,
+                    order_N,
+                    cost=settings.cost,
+                    is_cached=lambda shard: cache.holds(shard.sha256),
+                ),
                 self._counters,
                 num_ahead=self._max_open_shards,
             )
@@ -241,12 +256,30 @@ class SampleReader:
             num_bytes_to_stream=int(STREAMED_SHARE * num_bytes_needed / self._num_ranks),
         )
 
-    def _announce(self, plan: StepPlan, ahead: ReadAhead) -> ReadPlace:
-        rows_B = plan.rows_B
-        places_B = np.argsort(rows_B, kind="stable")  # index order, as batches are made
-        awaited = ahead.plan([self._locate(int(rows_B[place])) for place in places_B])
-        by_place = dict(zip(places_B.tolist(), awaited, strict=True))
-        return lambda place: self._read_awaited(int(rows_B[place]), ahead, by_place[place])
+    def _announce(self, step: PlannedStep, ahead: ReadAhead) -> ReadPlace:
+        rows_B = step.plan.rows_B
+        places = self._places_to_fetch(step)
+        awaited = ahead.plan([self._locate(int(rows_B[place])) for place in places])
+        by_place = dict(zip(places, awaited, strict=True))
 
-    def _num_bytes(self, plan: StepPlan) -> int:
-        return int(self._index.audio_num_bytes_N[plan.rows_B].sum())
+        def read_place(place: int) -> bytes:
+            row = int(rows_B[place])
+            if place not in by_place:
+                return self.read(row)
+            return self._read_awaited(row, ahead, by_place[place])
+
+        return read_place
+
+    def _places_to_fetch(self, step: PlannedStep) -> list[int]:
+        """Return places of the batch, in index order, as batches are made."""
+        rows_B = step.plan.rows_B
+        is_remote_B = self._is_remote_shard[self._index.shard_N[rows_B]]
+        return [
+            place
+            for place in np.argsort(rows_B, kind="stable").tolist()
+            if is_remote_B[place] and step.sources[place].before is None
+        ]
+
+    def _num_bytes(self, step: PlannedStep) -> int:
+        rows_B = step.plan.rows_B[self._places_to_fetch(step)]
+        return int(self._index.audio_num_bytes_N[rows_B].sum())

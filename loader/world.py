@@ -17,6 +17,8 @@ class World:
     size: int = 1
     local_rank: int = 0
     """Number of the process on its machine: its device."""
+    local_size: int | None = None
+    """Processes on this machine; `None`: all of them."""
 
     def __post_init__(self) -> None:
         """Refuse ranks outside the world."""
@@ -26,6 +28,18 @@ class World:
             raise ValueError(f"rank must be in 0..{self.size - 1}, got {self.rank}")
         if not 0 <= self.local_rank < self.size:
             raise ValueError(f"local_rank must be in 0..{self.size - 1}, got {self.local_rank}")
+        if self.local_size is not None and not self.local_rank < self.local_size <= self.size:
+            raise ValueError(
+                f"local_size must be in {self.local_rank + 1}..{self.size}, got {self.local_size}"
+            )
+
+    @property
+    def ranks_of_node(self) -> range:
+        """The ranks on this machine, which torchrun numbers one after the other."""
+        if self.local_size is None:
+            return range(self.size)
+        first = self.rank - self.local_rank
+        return range(max(first, 0), min(first + self.local_size, self.size))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "World":
@@ -51,6 +65,11 @@ class World:
             rank=_parse("RANK", variables, low=0, high=size - 1),
             size=size,
             local_rank=_parse("LOCAL_RANK", variables, low=0, high=size - 1),
+            local_size=(
+                _parse("LOCAL_WORLD_SIZE", variables, low=1, high=size)
+                if "LOCAL_WORLD_SIZE" in variables
+                else None
+            ),
         )
 
 

@@ -12,6 +12,7 @@ index       `.idx` and `index/<split>.parquet`
 manifest    `dataset.json`: build, publish last, load and check
 storage     where datasets lie: `local` folders, or S3 by the `s3` modules
 writer      ShardWriter, which puts these together
+publish     which shards make the dataset, its indexes and manifest; the merge of several writers
 overlaps    groups that straddle splits, audio that is there twice
 untar       a tar read as a stream, strictly (tarheader: its header blocks)
 check       a dataset against its manifest

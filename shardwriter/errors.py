@@ -3,9 +3,10 @@
     MelstreamError
     ├── ConfigError               a setting is wrong; said before work starts
     ├── StorageError              a store can't do what was asked: missing, denied, full, in the way
-    │   └── TransientStorageError may succeed when tried again; nothing else may be retried
-    │       ├── ThrottledError    the store asks for fewer requests
-    │       └── ReplacedError     an object changed while it was read; what was read is void
+    │   ├── TransientStorageError may succeed when tried again; nothing else may be retried
+    │   │   ├── ThrottledError    the store asks for fewer requests
+    │   │   └── ReplacedError     an object changed while it was read; what was read is void
+    │   └── OtherContentError     the name is taken by an object of other content
     ├── ShardFormatError          bytes don't follow the shard format; names shard, key and offset
     ├── AudioError                a clip's bytes are not audio that can be used; carries the reason
     ├── GroupStraddlesError       a speaker or recording would lie in two splits, and may not
@@ -38,6 +39,10 @@ class ThrottledError(TransientStorageError):
 
 class ReplacedError(TransientStorageError):
     """An object is another one than when reading it began: to go on would mix the two."""
+
+
+class OtherContentError(StorageError):
+    """An object of other content has the name already, and objects are never replaced."""
 
 
 class ShardFormatError(MelstreamError):

@@ -57,7 +57,7 @@ class HttpStore:
         """There is none: nothing can be written."""
         return self._refuse("written to")
 
-    def lock_for_writing(self) -> AbstractContextManager[None]:
+    def lock_for_writing(self, lane: str = "") -> AbstractContextManager[None]:  # noqa: ARG002  # the protocol has it
         """Refuse: nothing can be written."""
         return self._refuse("written to")
 

@@ -8,14 +8,19 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from shardwriter.errors import StorageError, TransientStorageError
+from shardwriter.errors import OtherContentError, StorageError, TransientStorageError
 from shardwriter.object_names import TEMPORARY_PREFIX, name_parts
 
 _LEFT_OVER = re.compile(re.escape(TEMPORARY_PREFIX) + "[0-9a-f]{16}")
 """What `LocalStore.put` calls a file until it is whole."""
+
+
+_MAX_LOCK_TRIES = 10
+_LOCK_PAUSE_SECONDS = 0.02
 
 
 class LocalStore:
@@ -23,6 +28,7 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+        self._scratch_name = f"{TEMPORARY_PREFIX}scratch"
 
     @property
     def url(self) -> str:
@@ -32,45 +38,76 @@ class LocalStore:
     @property
     def scratch_folder(self) -> Path:
         """A hidden folder inside the root, so that publishing is a rename on one file system."""
-        return self._root / f"{TEMPORARY_PREFIX}scratch"
+        return self._root / self._scratch_name
 
     def provenance(self) -> dict[str, str]:
         """Nothing: a hard link never replaces, on any file system that has them."""
         return {}
 
     @contextlib.contextmanager
-    def lock_for_writing(self) -> Iterator[None]:
-        """Make the root and hold a lock on it, which the kernel drops when the process dies."""
-        path = self._root / f"{TEMPORARY_PREFIX}lock"
+    def lock_for_writing(self, lane: str = "") -> Iterator[None]:
+        """Make the root and hold locks on it, which the kernel drops when the process dies.
+
+        Who writes the whole target locks out all others; lanes share that lock, and each has one
+        of its own. What a killed writer left in folders that lanes share is cleared by the next
+        writer of the whole target.
+        """
+        scratch = f"{TEMPORARY_PREFIX}scratch" + (f"-{lane}" if lane else "")
         with self._reporting("", writing=True):
             self._root.mkdir(parents=True, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
+        with contextlib.ExitStack() as held:
+            held.callback(self._remove_root_if_empty)
+            held.enter_context(self._locked(f"{TEMPORARY_PREFIX}lock", is_shared=bool(lane)))
+            if lane:
+                held.enter_context(self._locked(f"{TEMPORARY_PREFIX}lock-{lane}"))
             with self._reporting("", writing=True):
-                self._take(lock, path)
-                self._clear_left_overs()
-                shutil.rmtree(self.scratch_folder, ignore_errors=True)
-                self.scratch_folder.mkdir()
-            try:
-                yield
-            finally:
-                shutil.rmtree(self.scratch_folder, ignore_errors=True)
-                path.unlink(missing_ok=True)
-                with contextlib.suppress(OSError):
-                    self._root.rmdir()  # leaves no trace where nothing was written
+                if not lane:
+                    self._clear_left_overs()
+                shutil.rmtree(self._root / scratch, ignore_errors=True)
+                (self._root / scratch).mkdir()
+            held.callback(shutil.rmtree, self._root / scratch, ignore_errors=True)
+            self._scratch_name = scratch
+            yield
+
+    def _remove_root_if_empty(self) -> None:
+        with contextlib.suppress(OSError):
+            self._root.rmdir()  # leaves no trace where nothing was written
+
+    @contextlib.contextmanager
+    def _locked(self, name: str, *, is_shared: bool = False) -> Iterator[None]:
+        path = self._root / name
+        with self._reporting("", writing=True):
+            lock = self._take(path, fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX)
+        try:
+            yield
         finally:
+            with contextlib.suppress(BlockingIOError):  # lanes that share it go on
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
             os.close(lock)
 
-    def _take(self, lock: int, path: Path) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(lock).st_ino == path.stat().st_ino:
-                return
-        except (BlockingIOError, FileNotFoundError):
-            pass  # held by another writer, or removed by one that has just ended
-        raise StorageError(f"another process is writing to {self._root}; wait for it or stop it")
+    def _take(self, path: Path, kind: int) -> int:
+        """Open and lock a file; who has just ended may be removing it, so it is tried again."""
+        for _ in range(_MAX_LOCK_TRIES):
+            self._root.mkdir(parents=True, exist_ok=True)  # removed by who wrote nothing
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                if _is_taken(lock, path, kind):
+                    return lock
+            except OSError:
+                os.close(lock)
+                raise
+            os.close(lock)
+            time.sleep(_LOCK_PAUSE_SECONDS)
+        raise TransientStorageError(
+            f"another process is writing to {self._root}; wait for it or stop it"
+        )
 
     def _clear_left_overs(self) -> None:
+        for path in self._root.glob(f"{TEMPORARY_PREFIX}scratch*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in self._root.glob(f"{TEMPORARY_PREFIX}lock-*"):
+            path.unlink(missing_ok=True)
         for folder, _, files in os.walk(self._root, onerror=_raise):
             for file in filter(_LEFT_OVER.fullmatch, files):
                 (Path(folder) / file).unlink(missing_ok=True)
@@ -181,10 +218,19 @@ def _has_claimed(temporary: Path, path: Path) -> bool:
 
 def _refuse_other_content(temporary: Path, path: Path) -> None:
     if not _same_content(temporary, path):
-        raise StorageError(
+        raise OtherContentError(
             f"{path} is there already with other content; another writer is at work, or other "
             "settings were used: remove it or choose another target"
         )
+
+
+def _is_taken(lock: int, path: Path, kind: int) -> bool:
+    """Lock an open file; False: another writer holds it, or has removed it since it was opened."""
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        return os.fstat(lock).st_ino == path.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _raise(err: OSError) -> None:

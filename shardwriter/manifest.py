@@ -176,10 +176,10 @@ def _has_parts(store: Store) -> bool:
         return False
 
 
-def load_parts(store: Store) -> list[ShardEntry]:
-    """Load the manifest parts: the shards that are done, in order of name."""
+def load_parts(store: Store, *, lane: str = "") -> list[ShardEntry]:
+    """Load the manifest parts: the shards that are done, of all or one lane, in order of name."""
     entries = []
-    for name in sorted(store.names("parts/")):
+    for name in sorted(name for name in store.names("parts/") if f"-{lane}-" in name or not lane):
         row = parse_json(store.read(name), where=f"{store.url}/{name}")
         check_version(row, where=f"{store.url}/{name}")
         entry = ShardEntry.from_json(row, where=f"{store.url}/{name}")

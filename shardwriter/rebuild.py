@@ -1,6 +1,5 @@
 """What a shard's tar alone tells: its index rows, its labels, how its audio was encoded."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,11 +10,10 @@ from shardwriter.foreign import scan_foreign_shard
 from shardwriter.foreign_index import number_labels
 from shardwriter.index import IndexRow, crc32c, pcm_hash
 from shardwriter.object_stream import ObjectStream
-from shardwriter.schema import JSON_SUFFIX, SampleRecord, Settings
+from shardwriter.schema import JSON_SUFFIX, SampleRecord, Settings, TarName
 from shardwriter.storage import Store
 from shardwriter.tarshard import Member, stream_members
 
-TAR_NAME = re.compile(r"(?P<split>.+)/(?P<name>[^/]+)-\d{6,}\.tar")
 _LOST_LABEL = "lost-label-{}"
 
 
@@ -118,8 +116,8 @@ class DatasetTraits:
 
     def add(self, shard: RebuiltShard) -> None:
         """Take a shard in."""
-        match = TAR_NAME.fullmatch(shard.tar)
-        self._names.add(match["name"] if match else shard.tar)
+        tar = TarName.parse(shard.tar)
+        self._names.add(tar.name if tar else shard.tar)
         self._suffixes |= shard.suffixes
         self._rates |= {row.sample_rate_hz for row in shard.rows}
         self._frame_num_samples = max(self._frame_num_samples, shard.frame_num_samples)

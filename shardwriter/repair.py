@@ -9,8 +9,16 @@ from shardwriter.index import idx_table, idx_to_bytes, read_idx, total_seconds
 from shardwriter.json_form import Json, check_version, parse_json
 from shardwriter.manifest import Manifest, build_manifest, load_manifest
 from shardwriter.publish import put_indexes
-from shardwriter.rebuild import TAR_NAME, DatasetTraits, RebuiltShard
-from shardwriter.schema import MANIFEST_NAME, Settings, ShardEntry, idx_name, index_name, part_name
+from shardwriter.rebuild import DatasetTraits, RebuiltShard
+from shardwriter.schema import (
+    MANIFEST_NAME,
+    Settings,
+    ShardEntry,
+    TarName,
+    idx_name,
+    index_name,
+    part_name,
+)
 from shardwriter.storage import Store
 
 _PROVENANCE: Json = {
@@ -75,7 +83,7 @@ def tars_to_read(store: Store, known: KnownDataset) -> list[str]:
     """
     if known.manifest is not None:
         return [entry.tar for entry in known.manifest.shards]
-    there = {name for name in store.names("") if TAR_NAME.fullmatch(name)}
+    there = {name for name in store.names("") if TarName.parse(name)}
     tars = sorted(there | known.entries.keys())
     if not tars:
         raise ConfigError(f"{store.url} holds no shard (<split>/<name>-NNNNNN.tar) to index")

@@ -61,14 +61,14 @@ class S3Store:
         return self._scratch
 
     @contextlib.contextmanager
-    def lock_for_writing(self) -> Iterator[None]:
+    def lock_for_writing(self, lane: str = "") -> Iterator[None]:
         """Find out how to publish, and clear what killed writers left.
 
         Nothing is locked: conditional puts keep writers from replacing each other's objects.
         """
         with scratch_folder() as folder:
             is_conditional = self._publisher.is_conditional
-            logger.debug("writing url=%s is_conditional=%s", self.url, is_conditional)
+            logger.debug("writing url=%s lane=%s is_conditional=%s", self.url, lane, is_conditional)
             abort_stale_uploads(self._bucket)
             self._scratch = folder
             try:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shardwriter.errors import StorageError, TransientStorageError
+from shardwriter.errors import OtherContentError, TransientStorageError
 from shardwriter.object_names import TEMPORARY_PREFIX
 from shardwriter.s3_bucket import S3Bucket
 from shardwriter.s3_errors import (
@@ -124,7 +124,7 @@ class Publisher:
         if held["ContentLength"] != content.num_bytes or content.sha256 != (
             stated or object_sha256(self._bucket, content.key)
         ):
-            raise StorageError(
+            raise OtherContentError(
                 f"{self._bucket.url_of(content.key)} is there already with other content "
                 f"({held['ContentLength']} bytes; expected {content.num_bytes} with SHA-256 "
                 f"{content.sha256}); another writer is at work, or other settings were used: "

@@ -6,6 +6,7 @@ Layout of a dataset (the README documents it for other implementers)::
       dataset.json                   the manifest, published last
       index/<split>.parquet          one row a sample: what planning and a checked read need
       <split>/<name>-NNNNNN.tar      ustar; per sample two adjacent members KEY.flac, KEY.json
+      <split>/<name>-LANE-NNNNNN.tar the same, by one of several writers at once (p003of064)
       <split>/<name>-NNNNNN.idx      per shard: the index rows and the FLAC frame offsets (parquet)
       parts/<split>/<name>-NNNNNN.json   its manifest part: a shard is done iff this is there
       availability/                  what was tried and what was not there
@@ -37,11 +38,42 @@ MANIFEST_NAME = "dataset.json"
 JSON_SUFFIX = "json"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _NO_SPLITS = frozenset({"availability", "index", "parts"})
+_LANE = r"p\d{3,}of\d{3,}|s\d{6,}"
+_TAR = re.compile(
+    rf"(?P<split>.+)/(?P<name>[^/]+?)(?:-(?P<lane>{_LANE}))?-(?P<number>\d{{6,}})\.tar"
+)
 
 
-def tar_name(split: str, name: str, number: int) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TarName:
+    """What the store name of a shard's tar tells."""
+
+    split: str
+    name: str
+    """Of the dataset."""
+    lane: str
+    """Of the one of several writers that made it; empty: the only one."""
+    number: int
+
+    @classmethod
+    def parse(cls, tar: str) -> "TarName | None":
+        """Take a store name apart; None: not that of a shard of ours."""
+        match = _TAR.fullmatch(tar)
+        if match is None:
+            return None
+        split, name, lane, number = match.group("split", "name", "lane", "number")
+        return cls(split=split, name=name, lane=lane or "", number=int(number))
+
+
+def tar_name(split: str, name: str, number: int, *, lane: str = "") -> str:
     """Return the store name of a shard's tar."""
-    return f"{split}/{name}-{number:06d}.tar"
+    return f"{split}/{name}-{lane}-{number:06d}.tar" if lane else f"{split}/{name}-{number:06d}.tar"
+
+
+def check_lane(lane: str) -> None:
+    """Refuse what would not be seen as a lane in the names of tars; empty is no lane."""
+    if lane and not re.fullmatch(_LANE, lane):
+        raise ValueError(f"a lane is pNNNofNNN or sNNNNNN, got {lane!r}")
 
 
 def idx_name(tar: str) -> str:

@@ -36,10 +36,11 @@ class Store(Protocol):
     def scratch_folder(self) -> Path:
         """A local folder for files on their way into the store; there while it is locked."""
 
-    def lock_for_writing(self) -> AbstractContextManager[None]:
+    def lock_for_writing(self, lane: str = "") -> AbstractContextManager[None]:
         """Make ready to write, and clear what a killed writer left.
 
-        A store that can't refuse to replace an object keeps other writers away as well.
+        A store that can't refuse to replace an object keeps other writers away as well: all of
+        them, or with the name of a lane those of the same lane and those that have none.
         """
 
     def provenance(self) -> dict[str, str]:

@@ -2,36 +2,28 @@
 
 import contextlib
 import hashlib
+import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pyarrow as pa
-
 from shardwriter.encode import CleanClip, encode_clip
-from shardwriter.errors import ConfigError, GroupStraddlesError, ShardFormatError, StorageError
+from shardwriter.errors import GroupStraddlesError, OtherContentError, StorageError
 from shardwriter.index import idx_to_bytes
 from shardwriter.json_form import canonical_json
-from shardwriter.manifest import Manifest, build_manifest, load_manifest, load_parts
-from shardwriter.overlaps import (
-    DUPLICATES_NAME,
-    GROUPS_NAME,
-    DuplicateAudio,
-    GroupRule,
-    StraddlingGroup,
-    find_duplicates,
-    find_straddling_groups,
-)
-from shardwriter.publish import load_idx, put_indexes
+from shardwriter.manifest import Manifest
+from shardwriter.overlaps import DuplicateAudio, GroupRule, StraddlingGroup
+from shardwriter.publish import Published, load_held, load_held_of_lane, publish_manifest
 from shardwriter.schema import (
-    MANIFEST_NAME,
     EncodedSample,
     SampleRecord,
     Settings,
     ShardEntry,
+    TarName,
+    check_lane,
     check_split,
     idx_name,
     part_name,
@@ -39,6 +31,8 @@ from shardwriter.schema import (
 )
 from shardwriter.storage import Store, open_store
 from shardwriter.tarshard import TarShard
+
+logger = logging.getLogger(__name__)
 
 
 class ShardWriter:
@@ -66,6 +60,9 @@ class ShardWriter:
         max_bytes_per_shard: int = 256 << 20,
         group_rule: GroupRule = "report",
         provenance: Mapping[str, Any] | None = None,
+        lane: str = "",
+        passes_leftovers: bool = False,
+        on_published: Callable[[Sequence[str]], None] | None = None,
     ) -> None:
         """Prepare to write; nothing is touched before the `with` block is entered.
 
@@ -78,9 +75,16 @@ class ShardWriter:
                 error at its first clip in the second split; `report` lists it in
                 `straddling_groups` and `availability/groups.jsonl`; `ignore` does nothing.
             provenance: How the audio was made, for `dataset.json`.
+            lane: Name of one of several writers that work on the target at once: `p003of064` or
+                `s000012`. It is a part of the names of the shards, and the writer knows its own
+                shards only. `dataset.json` is then not written: `merge_lanes` does that.
+            passes_leftovers: A tar that a killed writer left without its part is in the way if
+                its content is another. True: take the next number; readers never see the one
+                that was left. For sources that don't give the same twice.
+            on_published: Called with the keys of each shard as soon as it is done.
 
         Raises:
-            ValueError: a limit below 1.
+            ValueError: a limit below 1, or a lane of another form.
             ValueError, TypeError: `provenance` has no JSON form.
             ConfigError: `target` is a URL that no store serves.
         """
@@ -89,7 +93,11 @@ class ShardWriter:
                 "max_samples_per_shard and max_bytes_per_shard must be at least 1, got "
                 f"{max_samples_per_shard} and {max_bytes_per_shard}"
             )
+        check_lane(lane)
         self.settings = settings
+        self.lane = lane
+        self._passes_leftovers = passes_leftovers
+        self._on_published = on_published
         self._store = open_store(target) if isinstance(target, str) else target
         self._max_samples = max_samples_per_shard
         self._max_bytes = max_bytes_per_shard
@@ -103,30 +111,24 @@ class ShardWriter:
         self._failure: StorageError | None = None
         self._scratch = Path()
         self._resources = contextlib.ExitStack()
-        self.manifest: Manifest | None = None
-        """The published manifest, once the `with` block has ended normally."""
-        self.straddling_groups: tuple[StraddlingGroup, ...] = ()
-        """Groups that lie in several splits, known at the same time as `manifest`."""
-        self.duplicates: tuple[DuplicateAudio, ...] = ()
-        """Clips with the audio of an earlier clip, known at the same time as `manifest`."""
+        self.published: Published | None = None
+        """What was published, once the `with` block has ended normally; None in a lane."""
 
     def __enter__(self) -> Self:
         """Lock the target, load what is done, and make room for shards that are being written."""
         self._failure = None
         self._keys.clear()
         with contextlib.ExitStack() as resources, self._noting_failures():
-            resources.enter_context(self._store.lock_for_writing())
+            resources.enter_context(self._store.lock_for_writing(self.lane))
             self._scratch = _new_folder(self._store.scratch_folder)
             resources.callback(shutil.rmtree, self._scratch, ignore_errors=True)
-            self._entries = load_parts(self._store)
-            self._refuse_other_settings()
-            self._refuse_lost_parts()
-            for entry in self._entries:
-                table = load_idx(self._store, entry.tar)
-                self._keys.update(table.column("key").to_pylist())
-                if self._group_rule == "refuse":
-                    groups = table.column("group").unique().drop_null().to_pylist()
-                    self._split_of_group.update(dict.fromkeys(groups, entry.split))
+            if self.lane:
+                held = load_held_of_lane(self._store, self.settings, self.lane)
+            else:
+                held = load_held(self._store, self.settings)
+            self._entries = list(held.entries)
+            self._keys.update(held.keys)
+            self._split_of_group = dict(held.split_of_group)
             self._resources = resources.pop_all()
         return self
 
@@ -142,7 +144,7 @@ class ShardWriter:
                 if kind is None:
                     self._refuse_to_go_on_after_a_failure()
                     with self._noting_failures():
-                        self.manifest = self._finish()
+                        self._finish()
             finally:
                 for shard in self._open.values():
                     shard.discard()
@@ -151,6 +153,33 @@ class ShardWriter:
     def is_written(self, key: str) -> bool:
         """Tell whether a sample of this key lies in a shard already, published or open."""
         return key in self._keys
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The published manifest, once the `with` block has ended normally."""
+        return self.published.manifest if self.published else None
+
+    @property
+    def straddling_groups(self) -> tuple[StraddlingGroup, ...]:
+        """Groups that lie in several splits, known at the same time as `manifest`."""
+        return self.published.straddling_groups if self.published else ()
+
+    @property
+    def duplicates(self) -> tuple[DuplicateAudio, ...]:
+        """Clips with the audio of an earlier clip, known at the same time as `manifest`."""
+        return self.published.duplicates if self.published else ()
+
+    @property
+    def num_shards(self) -> int:
+        """Shards that are done, of earlier writers too."""
+        return len(self._entries)
+
+    def discard_unfinished(self) -> None:
+        """Throw the shards away that are not full; their clips count as not written."""
+        for shard in self._open.values():
+            self._keys.difference_update(row.key for row in shard.rows)
+            shard.discard()
+        self._open.clear()
 
     def write_clip(self, clip: CleanClip) -> None:
         """Encode and append a clip."""
@@ -210,56 +239,59 @@ class ShardWriter:
     def _publish(self, split: str) -> None:
         """Publish a shard: the tar, then its index, then the part that says it is done."""
         shard = self._open[split]
-        number = sum(entry.split == split for entry in self._entries)
-        tar = tar_name(split, self.settings.name, number)
         sha256 = shard.close()
+        num_bytes = shard.path.stat().st_size
+        tar = self._put_tar(split, shard)
         idx = idx_to_bytes(shard.rows)
         entry = ShardEntry(
             tar=tar,
             split=split,
             num_samples=len(shard.rows),
-            num_bytes=shard.path.stat().st_size,
+            num_bytes=num_bytes,
             duration_seconds=shard.duration_seconds,
             sha256=sha256,
             idx_sha256=hashlib.sha256(idx).hexdigest(),
             settings_digest=self.settings.digest,
         )
-        self._store.put_file(tar, shard.path)
         self._store.put(idx_name(tar), idx)
         self._store.put(part_name(tar), entry.to_json_bytes())
         self._entries.append(entry)
         del self._open[split]
+        if self._on_published is not None:
+            self._on_published([row.key for row in shard.rows])
 
-    def _finish(self) -> Manifest:
+    def _put_tar(self, split: str, shard: TarShard) -> str:
+        """Publish the tar under the next free number; return its name."""
+        number = self._next_number(split)
+        while True:
+            tar = tar_name(split, self.settings.name, number, lane=self.lane)
+            try:
+                self._store.put_file(tar, shard.path)
+            except OtherContentError:
+                if not self._passes_leftovers or self._store.exists(part_name(tar)):
+                    raise
+                logger.warning("left by a killed writer url=%s tar=%s", self._store.url, tar)
+                number += 1
+            else:
+                return tar
+
+    def _next_number(self, split: str) -> int:
+        names = [TarName.parse(entry.tar) for entry in self._entries if entry.split == split]
+        return max((tar.number + 1 for tar in names if tar and tar.lane == self.lane), default=0)
+
+    def _finish(self) -> None:
         for split in sorted(self._open):
             if self._open[split].rows:
                 self._publish(split)
-        if not self._entries:
-            raise ConfigError(
-                f"no sample was written to {self._store.url}, so there is no dataset to publish"
-            )
-        index_sha256, overlaps = put_indexes(self._store, self._entries)
-        self._report_overlaps(overlaps)
-        manifest = build_manifest(
+        if self.lane:
+            return
+        self.published = publish_manifest(
+            self._store,
             self.settings,
             self._entries,
-            index_sha256=index_sha256,
-            provenance=self._provenance | self._store.provenance(),
+            provenance=self._provenance,
+            group_rule="ignore" if self._group_rule == "ignore" else "report",
         )
-        self._store.put(MANIFEST_NAME, manifest.to_json_bytes(), replace=True)
-        return manifest
-
-    def _report_overlaps(self, tables: list[pa.Table]) -> None:
-        self.duplicates = find_duplicates(tables)
-        if self._group_rule != "ignore":
-            self.straddling_groups = find_straddling_groups(tables)
-        for name, rows in (
-            (DUPLICATES_NAME, self.duplicates),
-            (GROUPS_NAME, self.straddling_groups),
-        ):
-            if rows:
-                data = b"".join(row.to_json_bytes() for row in rows)
-                self._store.put(name, data, replace=True)
 
     def _refuse_straddling(self, record: SampleRecord) -> None:
         if self._group_rule != "refuse" or record.group is None:
@@ -269,28 +301,6 @@ class ShardWriter:
             raise GroupStraddlesError(
                 group=record.group, key=record.key, split=record.split, other_split=split
             )
-
-    def _refuse_lost_parts(self) -> None:
-        """Refuse to publish a manifest that would forget shards of the present one."""
-        try:
-            published = load_manifest(self._store).shards
-        except (ConfigError, ShardFormatError):
-            return  # none yet, or a damaged one, which the parts will replace
-        for shard in published:
-            if shard not in self._entries:
-                raise ShardFormatError(
-                    f"{self._store.url}/{part_name(shard.tar)} is not there or contradicts "
-                    f"{MANIFEST_NAME}: copy it again, or ingest to another target"
-                )
-
-    def _refuse_other_settings(self) -> None:
-        for entry in self._entries:
-            if entry.settings_digest != self.settings.digest:
-                raise ConfigError(
-                    f"{self._store.url}/{entry.tar} was written with other settings (name, audio "
-                    "format, processing or labels); use the same settings to go on, or choose "
-                    "another target"
-                )
 
 
 def _new_folder(parent: Path) -> Path:

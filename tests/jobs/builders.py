@@ -122,6 +122,13 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
+def dataset_tree(folder: Path) -> dict[str, bytes]:
+    """Every file of a dataset but what tells of the runs: it holds their times."""
+    return {
+        name: data for name, data in tree(folder).items() if not name.startswith("availability/")
+    }
+
+
 TONE_HZ = 8000
 TONE_LABELS = ("low", "high", "noise")
 

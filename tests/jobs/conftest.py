@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from tests.jobs.builders import DemoRun, make_tones, real_source
+from tests.jobs.fetching.youtube_site import find_plugin
+
+find_plugin()  # before any test makes yt-dlp look for plug-ins, which it does once
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,7 @@ def test_ingest_of_a_part_ends_well_and_says_what_is_absent(
 def test_ingest_of_a_folder_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
     source, out = tmp_path / "nowhere", tmp_path / "out"
     line = refused("ingest", "esc50", "--source", source, "--out", out, status=2)
-    assert f"no folder or zip at {source}" in line
+    assert f"no folder or archive at {source}" in line
     assert "give the place of the dataset as published" in line
     assert not out.exists()
 

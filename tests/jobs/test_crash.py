@@ -13,10 +13,10 @@ from tests.jobs.crash_builders import (
     Reference,
     check_as_reader,
     make_reference,
+    shards_tree,
     start,
     wait_until_writing,
 )
-from tests.shardwriter.dataset_builders import tree
 
 MAX_KILLS_A_PHASE = 4
 """Then the phase is let through, so that there are endings to compare."""
@@ -42,7 +42,7 @@ def kill_at_random_moments(reference: Reference, folder: Path, num_kills: int, s
             process = start(source, target)
             _, errors = process.communicate(timeout=MAX_WAIT_SECONDS)
             assert process.returncode == 0, errors.decode()
-            assert tree(target) == expected
+            assert shards_tree(target) == expected
     assert killed >= num_kills
 
 

@@ -13,7 +13,13 @@ import pytest
 from shardwriter import ShardWriter
 from shardwriter.errors import StorageError
 from shardwriter.storage import LocalStore
-from tests.jobs.crash_builders import Reference, check_as_reader, command, make_reference
+from tests.jobs.crash_builders import (
+    Reference,
+    check_as_reader,
+    command,
+    make_reference,
+    shards_tree,
+)
 from tests.shardwriter.dataset_builders import clip, settings, tree, write_dataset
 
 CLIPS = [clip(number, sound=number % 9) for number in range(12)]
@@ -142,4 +148,4 @@ def test_command_that_may_not_write_so_much_fails_with_one_line_and_is_gone_on_f
     assert "File too large; what is published is whole: free some space" in line
     assert "Traceback" not in limited.stderr
     assert subprocess.run(arguments, capture_output=True).returncode == 0
-    assert tree(target) == reference.trees[0]
+    assert shards_tree(target) == reference.trees[0]

@@ -11,14 +11,17 @@ import pytest
 import soundfile
 
 from jobs.catalogues.esc50 import read_catalogue
-from jobs.ingest import REJECTIONS_NAME, IngestOptions, IngestSummary, ingest
+from jobs.fetching.open_fetcher import open_fetcher
+from jobs.ingest import IngestOptions, IngestSummary, ingest
 from jobs.ingest_summary import print_summary
+from jobs.ingesting.tally import REJECTIONS_NAME
 from jobs.sources import open_source
 from jobs.verify import verify
 from shardwriter.errors import ConfigError, MelstreamError, StorageError
 from tests.jobs.builders import (
     DemoRun,
     csv_bytes,
+    dataset_tree,
     esc50_row,
     tree,
     wav,
@@ -30,7 +33,8 @@ from tests.jobs.builders import (
 def run(source: Path, out: Path, **options: Any) -> IngestSummary:
     opened = open_source(str(source))
     chosen = {"sample_rate_hz": 8000, "num_workers": 0, "max_samples_per_shard": 4} | options
-    return ingest(read_catalogue(opened), opened, IngestOptions(out=str(out), quiet=True, **chosen))
+    options_ = IngestOptions(out=str(out), quiet=True, **chosen)
+    return ingest(read_catalogue(opened), open_fetcher(opened.url), options_)
 
 
 def labels_in(out: Path) -> dict[str, dict[str, Any]]:
@@ -120,18 +124,18 @@ def test_zip_and_folder_give_the_same_clips(ten_clips: Path, tmp_path: Path) -> 
 def test_any_number_of_workers_gives_the_same_bytes(ten_clips: Path, tmp_path: Path) -> None:
     for num_workers in (0, 1, 2):
         run(ten_clips, tmp_path / str(num_workers), num_workers=num_workers)
-    expected = tree(tmp_path / "0")
-    assert len(expected) == 3 * 3 + 3  # tar, idx and part of 3 shards; index, manifest, rejections
-    assert tree(tmp_path / "1") == expected
-    assert tree(tmp_path / "2") == expected
+    expected = dataset_tree(tmp_path / "0")
+    assert len(expected) == 3 * 3 + 2  # tar, idx and part of 3 shards; index, manifest
+    assert dataset_tree(tmp_path / "1") == expected
+    assert dataset_tree(tmp_path / "2") == expected
 
 
 def test_second_run_writes_no_clip_and_changes_nothing(ten_clips: Path, tmp_path: Path) -> None:
     run(ten_clips, tmp_path / "out")
-    before = tree(tmp_path / "out")
+    before = dataset_tree(tmp_path / "out")
     again = run(ten_clips, tmp_path / "out")
     assert (again.num_written, again.num_already_there, again.rejections) == (0, 10, ())
-    assert tree(tmp_path / "out") == before
+    assert dataset_tree(tmp_path / "out") == before
 
 
 def test_clips_that_are_listed_and_absent_are_rejections(
@@ -199,7 +203,7 @@ def test_each_damaged_clip_is_rejected_for_its_reason_and_the_rest_is_written(
 ) -> None:
     summary = run(damaged_source(tmp_path / "source"), tmp_path / "out", num_workers=num_workers)
     assert labels_in(tmp_path / "out").keys() == {"esc50/1-1-A-0", "esc50/1-9-A-0"}
-    reasons = {rejection.clip_id: rejection.reason.value for rejection in summary.rejections}
+    reasons = {rejection.clip_id: rejection.reason for rejection in summary.rejections}
     assert reasons == rejections_in(tmp_path / "out")
     assert reasons == {
         "esc50/1-9-A-0": "duplicate",
@@ -216,16 +220,14 @@ def test_each_damaged_clip_is_rejected_for_its_reason_and_the_rest_is_written(
     assert verify(str(tmp_path / "out")) == 0
 
 
-def test_clip_that_has_gone_since_it_was_listed_is_unreadable(
-    ten_clips: Path, tmp_path: Path
-) -> None:
+def test_clip_that_has_gone_since_it_was_listed_is_absent(ten_clips: Path, tmp_path: Path) -> None:
     source = open_source(str(ten_clips))
     catalogue = read_catalogue(source)
     gone = replace(catalogue.clips[0], file="audio/gone.ogg")
     catalogue = replace(catalogue, clips=(gone, *catalogue.clips[1:3]))
     options = IngestOptions(out=str(tmp_path / "out"), num_workers=0, quiet=True)
-    summary = ingest(catalogue, source, options)
-    assert summary.rejections_by_reason == {"unreadable": 1}
+    summary = ingest(catalogue, open_fetcher(source.url), options)
+    assert summary.rejections_by_reason == {"absent": 1}
     assert "audio/gone.ogg" in summary.rejections[0].detail
 
 
@@ -246,7 +248,8 @@ def test_source_whose_clips_are_all_damaged_is_refused_and_the_log_says_why(
     with pytest.raises(ConfigError, match=rf"none of the 1 clips .*/{REJECTIONS_NAME} says why"):
         run(source, tmp_path / "out")
     assert rejections_in(tmp_path / "out") == {"esc50/1-1-A-0": "unreadable"}
-    assert list(tree(tmp_path / "out")) == [REJECTIONS_NAME]
+    assert dataset_tree(tmp_path / "out") == {}
+    assert not [name for name in tree(tmp_path / "out") if ".tmp-" in name]
 
 
 def test_other_sample_rate_on_the_same_target_is_refused_and_changes_nothing(
@@ -301,8 +304,8 @@ def test_worker_that_dies_ends_the_job_and_leaves_whole_shards(
         quiet=True,
     )
     with pytest.raises(MelstreamError, match=r"a worker process died .* --workers 0"):
-        ingest(crashing, source, options)
+        ingest(crashing, open_fetcher(source.url), options)
     assert not (tmp_path / "out" / "dataset.json").exists()
-    ingest(catalogue, source, options)
+    ingest(catalogue, open_fetcher(source.url), options)
     run(ten_clips, tmp_path / "whole")
-    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+    assert dataset_tree(tmp_path / "out") == dataset_tree(tmp_path / "whole")

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from jobs.catalogues.esc50 import read_catalogue
+from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, ingest
 from jobs.sources import open_source
 from shardwriter.storage import LocalStore
-from tests.jobs.builders import real_source, tree
+from tests.jobs.builders import dataset_tree, real_source
 
 TIMEOUT_SECONDS = 60
 
@@ -30,7 +31,7 @@ def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, b
     """The files of a run that nothing interrupted."""
     out = tmp_path_factory.mktemp("whole") / "out"
     run(source, out)
-    return tree(out)
+    return dataset_tree(out)
 
 
 def run(source: Path, out: Path) -> None:
@@ -38,7 +39,7 @@ def run(source: Path, out: Path) -> None:
     options = IngestOptions(
         out=str(out), sample_rate_hz=8000, num_workers=0, max_samples_per_shard=2, quiet=True
     )
-    ingest(read_catalogue(opened), opened, options)
+    ingest(read_catalogue(opened), open_fetcher(opened.url), options)
 
 
 def command(source: Path, out: Path, *, num_workers: int) -> list[str]:
@@ -68,8 +69,8 @@ def failing_at(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
         yield
 
 
-# Tar, idx and part of three shards, rejections, index, manifest.
-NUM_PUTS = 3 * 3 + 3
+# Tar, idx and part of three shards; attempts, rejections, listing, snapshot; index, manifest.
+NUM_PUTS = 3 * 3 + 4 + 2
 
 
 @pytest.mark.parametrize("number", range(NUM_PUTS))
@@ -84,7 +85,7 @@ def test_exception_at_any_put_then_a_second_run_gives_the_same_files(
         run(source, tmp_path)
     assert not (tmp_path / "dataset.json").exists()
     run(source, tmp_path)
-    assert tree(tmp_path) == whole
+    assert dataset_tree(tmp_path) == whole
 
 
 def test_no_put_was_left_out_above(
@@ -129,7 +130,7 @@ def test_killed_process_leaves_no_orphans_and_a_second_run_gives_the_same_files(
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "dataset.json").exists()
     run(source, tmp_path)
-    assert tree(tmp_path) == whole
+    assert dataset_tree(tmp_path) == whole
 
 
 def test_ctrl_c_ends_the_command_and_its_workers_with_one_line(
@@ -151,4 +152,4 @@ def test_ctrl_c_ends_the_command_and_its_workers_with_one_line(
     assert "melstream ingest: interrupted" in errors
     assert "Traceback" not in errors
     run(source, tmp_path)
-    assert tree(tmp_path) == whole
+    assert dataset_tree(tmp_path) == whole

@@ -10,6 +10,7 @@ def make_batch() -> AudioBatch:
         wave_BT=torch.tensor([[1, 2, 3], [4, 0, 0]], dtype=torch.int16),
         num_samples_B=torch.tensor([3, 1]),
         target_BK=torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
+        copy_B=torch.tensor([0, 1]),
         is_padding_B=torch.tensor([False, True]),
     )
 

@@ -34,3 +34,26 @@ def test_random_windows_change_from_epoch_to_epoch() -> None:
     lengths = [10_000] * 50
     assert starts("random", lengths, epoch=0) != starts("random", lengths, epoch=1)
     assert starts("random", lengths, epoch=1) == starts("random", lengths, epoch=1)
+
+
+def test_copies_of_a_clip_are_cut_at_places_of_their_own() -> None:
+    keys, lengths = ("a", "a", "b", "a"), np.full(4, 1000)
+
+    def starts(copies: list[int] | None) -> list[int]:
+        return choose_windows(
+            keys,
+            lengths,
+            window_num_samples=10,
+            crop="random",
+            seed=1,
+            epoch=2,
+            copies_B=None if copies is None else np.array(copies),
+        ).start_B.tolist()
+
+    first = starts(None)
+    assert first[0] == first[1] == first[3]
+    # The first copy is cut as the only one would be.
+    assert starts([0, 0, 0, 0]) == first
+    copies = starts([0, 1, 0, 2])
+    assert copies[0] == first[0]
+    assert len({copies[0], copies[1], copies[3]}) == 3

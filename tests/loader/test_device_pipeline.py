@@ -24,10 +24,12 @@ class Features:
     def __init__(self, device: torch.device) -> None:
         self.log_mel = LogMel(LogMelConfig(sample_rate_hz=TONE_HZ, n_fft=512, max_hz=4000.0))
         self.log_mel.to(device)
+        self.device = device
         self.epochs: list[int] = []
 
     def __call__(self, batch: AudioBatch, epoch: int) -> FeatureBatch:
         self.epochs.append(epoch)
+        batch = batch.to(self.device, non_blocking=True)
         return FeatureBatch(
             keys=batch.keys,
             mel_BMF=self.log_mel(batch.wave_BT, batch.num_samples_B),

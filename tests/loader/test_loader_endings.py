@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parents[2]
 def damage(loader: ShardLoader, row: int) -> Path:
     """Flip a bit in the audio of a row; return the shard's path."""
     index = loader.index
-    path = Path(index.url, index.tars[index.shard_N[row]])
+    path = Path(index.stores[0].url, index.tars[index.shard_N[row]])
     data = bytearray(path.read_bytes())
     data[int(index.audio_offset_N[row]) + 80] ^= 4
     path.write_bytes(data)

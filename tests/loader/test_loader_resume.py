@@ -175,7 +175,10 @@ def with_other_split(url: str) -> ShardLoader:
     ("make_other", "message"),
     [
         (with_other_seed, "^seed: the saved state has 0, this loader has 1; set seed as it was"),
-        (with_other_folds, r"^folds: the saved state has None, this loader has \(1, 2, 3\)"),
+        (
+            with_other_folds,
+            r"^selection: .* has 'train', this loader has 'train folds=1,2,3'",
+        ),
         (without_shuffle, "^shuffle: the saved state has True, this loader has False"),
         (with_other_open_shards, "^open_shards: the saved state has 16, this loader has 3"),
         (with_other_dataset, "^dataset_digest: the saved state has '[0-9a-f]{64}', this loader"),
@@ -196,7 +199,7 @@ def test_state_of_another_order_is_refused(
 def test_state_of_another_split_of_the_dataset_is_refused(own_dataset_url: str) -> None:
     other = with_other_split(own_dataset_url)
     state = make_loader(own_dataset_url).state_dict()
-    with pytest.raises(LoaderStateError, match=r"^split: the saved state has 'train', this"):
+    with pytest.raises(LoaderStateError, match=r"^selection: the saved state has 'train', this"):
         other.load_state_dict(state)
 
 

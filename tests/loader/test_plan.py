@@ -1,105 +1,153 @@
+"""The global order: what it holds, and how it visits shards."""
+
 import time
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loader.config import Tail
-from loader.plan import OrderPolicy, Stripe, epoch_order
+from loader.plan import EpochOrder, OrderPolicy, epoch_order
+from tests.shardwriter.properties import bounded
 
-TAILS: tuple[Tail, ...] = ("drop", "pad", "cycle")
+counts_lists = st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any)
+seeds = st.integers(0, 2**64 - 1)
 
 
 def order_of(
-    counts: list[int], *, shuffle: bool = True, open_shards: int = 4, seed: int = 0, epoch: int = 0
-) -> np.ndarray:
-    shard_N = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    policy = OrderPolicy(shuffle=shuffle, open_shards=open_shards)
-    return epoch_order(shard_N, policy=policy, seed=seed, epoch=epoch)
+    counts: list[int],
+    *,
+    seed: int = 0,
+    epoch: int = 0,
+    expected: Any = None,
+    datasets: list[int] | None = None,
+    **policy: Any,
+) -> EpochOrder:
+    defaults = {"shuffle": True, "open_shards": 4}
+    return epoch_order(
+        np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+        policy=OrderPolicy(**{**defaults, **policy}),
+        seed=seed,
+        epoch=epoch,
+        expected_N=None if expected is None else np.asarray(expected, dtype=np.float64),
+        dataset_of_shard=None if datasets is None else np.array(datasets, dtype=np.int32),
+    )
 
 
-def stripes(num_ranks: int, batch_size: int, tail: Tail) -> list[Stripe]:
-    return [
-        Stripe(rank=rank, num_ranks=num_ranks, batch_size=batch_size, tail=tail)
-        for rank in range(num_ranks)
-    ]
+def rows_of(counts: list[int], **settings: Any) -> list[int]:
+    return order_of(counts, **settings).rows_M.tolist()
 
 
-def deal(
-    order: np.ndarray, ranks: list[Stripe], *, cursor: int = 0, max_steps: int | None = None
-) -> tuple[list[int], list[bool], int]:
-    """Rows and padding marks of all ranks in the global order, and the cursor behind them."""
-    steps = {stripe.num_steps(len(order) - cursor) for stripe in ranks}
-    assert len(steps) == 1
-    num_steps = min(steps.pop(), len(order) if max_steps is None else max_steps)
-    plans = [
-        stripe.step(order, cursor=cursor, step=step)
-        for step in range(num_steps)
-        for stripe in ranks
-    ]
-    rows = [row for plan in plans for row in plan.rows_B.tolist()]
-    marks = [mark for plan in plans for mark in plan.is_padding_B.tolist()]
-    return rows, marks, ranks[0].cursor_after(cursor, num_steps, num_total=len(order))
-
-
-counts_lists = st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any)
-worlds = st.tuples(st.integers(1, 6), st.integers(1, 7))
-
-
-@given(counts_lists, st.booleans(), st.integers(1, 6), st.integers(0, 2**64 - 1), st.integers(0, 9))
+@bounded()
+@given(counts_lists, st.booleans(), st.integers(1, 6), st.integers(1, 4), seeds, st.integers(0, 9))
 def test_order_holds_every_sample_once(
-    counts: list[int], shuffle: bool, open_shards: int, seed: int, epoch: int
+    counts: list[int], shuffle: bool, open_shards: int, num_streams: int, seed: int, epoch: int
 ) -> None:
-    order = order_of(counts, shuffle=shuffle, open_shards=open_shards, seed=seed, epoch=epoch)
-    assert sorted(order.tolist()) == list(range(sum(counts)))
+    order = order_of(
+        counts,
+        shuffle=shuffle,
+        open_shards=open_shards,
+        num_streams=num_streams,
+        seed=seed,
+        epoch=epoch,
+    )
+    assert sorted(order.rows_M.tolist()) == list(range(sum(counts)))
+    assert not order.copies_M.any()
+    assert not order.has_repeats
 
 
+@bounded()
 @given(counts_lists, st.integers(1, 6), st.integers(0, 99))
 def test_order_visits_shards_in_groups_of_at_most_open_shards(
     counts: list[int], open_shards: int, seed: int
 ) -> None:
     shard_N = np.repeat(np.arange(len(counts)), counts)
-    visits = shard_N[order_of(counts, open_shards=open_shards, seed=seed)].tolist()
+    visits = shard_N[rows_of(counts, open_shards=open_shards, seed=seed)].tolist()
+    assert max_open(visits) <= open_shards
+
+
+def max_open(visits: list[int]) -> int:
+    """Most shards that are begun and not finished at any place."""
     last_visit = {shard: place for place, shard in enumerate(visits)}
     first_visit = {shard: visits.index(shard) for shard in visits}
-    for place in range(len(visits)):
-        is_open = [s for s in last_visit if first_visit[s] <= place <= last_visit[s]]
-        assert len(is_open) <= open_shards
+    return max(
+        sum(first_visit[shard] <= place <= last_visit[shard] for shard in last_visit)
+        for place in range(len(visits))
+    )
+
+
+@bounded()
+@given(
+    st.lists(st.integers(1, 9), min_size=4, max_size=16),
+    st.integers(1, 3),
+    st.integers(2, 4),
+    st.integers(0, 99),
+)
+def test_each_stream_opens_at_most_open_shards_at_a_time(
+    counts: list[int], open_shards: int, num_streams: int, seed: int
+) -> None:
+    order = order_of(counts, open_shards=open_shards, num_streams=num_streams, seed=seed)
+    shard_M = np.repeat(np.arange(len(counts)), counts)[order.rows_M]
+    for stream in range(order.num_streams):
+        assert max_open(shard_M[order.streams_M == stream].tolist()) <= open_shards
+
+
+@bounded()
+@given(st.integers(1, 200), st.integers(1, 8), st.integers(0, 99))
+def test_streams_take_strict_turns_and_differ_by_at_most_one_sample(
+    num: int, num_streams: int, seed: int
+) -> None:
+    order = order_of([1] * num, num_streams=num_streams, seed=seed)
+    sizes = np.unique_counts(order.streams_M).counts
+    assert sizes.max() - sizes.min() <= 1
+    rounds = [order.streams_M[at : at + len(sizes)] for at in range(0, num, len(sizes))]
+    assert all(len(set(turn.tolist())) == len(turn) for turn in rounds)
+
+
+def test_only_neighbouring_streams_share_a_shard() -> None:
+    counts = [7, 20, 3, 15, 9, 30, 11, 4, 18, 6, 25, 2]
+    order = order_of(counts, num_streams=4, open_shards=2)
+    shard_M = np.repeat(np.arange(len(counts)), counts)[order.rows_M]
+    streams = [set(order.streams_M[shard_M == shard].tolist()) for shard in range(len(counts))]
+    assert sum(len(of_shard) - 1 for of_shard in streams) <= 3
+    assert all(max(of_shard) - min(of_shard) <= 1 for of_shard in streams)
 
 
 def test_order_without_shuffling_is_that_of_the_index() -> None:
-    assert order_of([3, 2, 4], shuffle=False, seed=1, epoch=2).tolist() == list(range(9))
+    assert rows_of([3, 2, 4], shuffle=False, seed=1, epoch=2) == list(range(9))
 
 
 def test_order_changes_with_seed_and_epoch_and_with_nothing_else() -> None:
     counts = [20] * 10
-    first = order_of(counts, seed=1, epoch=1).tolist()
-    assert order_of(counts, seed=1, epoch=1).tolist() == first
-    assert order_of(counts, seed=2, epoch=1).tolist() != first
-    assert order_of(counts, seed=1, epoch=2).tolist() != first
+    first = rows_of(counts, seed=1, epoch=1)
+    assert rows_of(counts, seed=1, epoch=1) == first
+    assert rows_of(counts, seed=2, epoch=1) != first
+    assert rows_of(counts, seed=1, epoch=2) != first
 
 
 def test_order_never_changes() -> None:
     # A saved cursor counts in this order: another one would break every resumed run.
-    assert order_of([3, 2, 4], open_shards=2, seed=7, epoch=3).tolist() == [
-        6,
-        8,
-        0,
-        2,
-        5,
-        1,
-        7,
-        4,
-        3,
-    ]
+    assert rows_of([3, 2, 4], open_shards=2, seed=7, epoch=3) == [6, 8, 0, 2, 5, 1, 7, 4, 3]
+    balanced = order_of(
+        [3, 2, 4],
+        open_shards=1,
+        num_streams=2,
+        min_spread=3,
+        seed=7,
+        epoch=3,
+        expected=[0.5, 2.25, 1, 1, 1, 0, 3.25, 1, 2],
+        datasets=[0, 0, 1],
+    )
+    assert balanced.rows_M.tolist() == [1, 8, 6, 4, 2, 6, 8, 1, 3, 6, 7, 1]
+    assert balanced.copies_M.tolist() == [1, 0, 2, 0, 0, 0, 1, 2, 0, 1, 0, 0]
+    assert balanced.streams_M.tolist() == [0, 1, 0, 1, 0, 0, 1, 0, 1, 0, 1, 0]
 
 
 def test_order_mixes_the_samples_of_open_shards() -> None:
     # 16 shards of one class each, 16 open: a batch of 64 sees nearly all of them.
     shard_N = np.repeat(np.arange(16), 100)
-    order = order_of([100] * 16, open_shards=16)
+    order = rows_of([100] * 16, open_shards=16)
     distinct = [len(set(shard_N[order[at : at + 64]])) for at in range(0, 1600, 64)]
     assert np.mean(distinct) > 15
 
@@ -107,79 +155,81 @@ def test_order_mixes_the_samples_of_open_shards() -> None:
 def test_groups_of_shards_are_of_equal_size_but_for_one_shard() -> None:
     # 17 shards with at most 16 open must not become 16 + 1: the single one would go unmixed.
     shard_N = np.repeat(np.arange(17), 10)
-    visits = shard_N[order_of([10] * 17, open_shards=16)]
+    visits = shard_N[rows_of([10] * 17, open_shards=16)]
     assert len(set(visits[:90].tolist())) == 9
     assert len(set(visits[90:].tolist())) == 8
 
 
-@given(st.integers(1, 60), worlds, st.sampled_from(TAILS))
-def test_concatenated_ranks_are_the_global_order(
-    num: int, world: tuple[int, int], tail: Tail
-) -> None:
-    order = order_of([num], seed=3)
-    rows, marks, _ = deal(order, stripes(*world, tail))
-    per_step = world[0] * world[1]
-    if tail == "drop":
-        assert rows == order[: num // per_step * per_step].tolist()
-    else:
-        assert len(rows) == -(-num // per_step) * per_step
-        assert rows == np.resize(order, len(rows)).tolist()
-    is_repeat = [place >= num for place in range(len(rows))]
-    assert marks == (is_repeat if tail == "pad" else [False] * len(rows))
-
-
+@bounded()
 @given(
-    st.integers(1, 80),
-    st.lists(st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(0, 4)), max_size=5),
-    worlds,
-    st.sampled_from(TAILS),
+    st.lists(st.integers(1, 8), min_size=2, max_size=9),
+    st.lists(st.floats(0, 5), min_size=80, max_size=80),
+    st.integers(1, 3),
+    seeds,
 )
-def test_run_resumed_on_other_worlds_goes_on_with_exactly_the_rest(
-    num: int, legs: list[tuple[int, int, int]], last: tuple[int, int], tail: Tail
+def test_order_holds_the_copies_that_are_drawn_each_with_its_number(
+    counts: list[int], expected: list[float], num_streams: int, seed: int
 ) -> None:
-    order = order_of([num], seed=4)
-    received: list[int] = []
-    cursor = 0
-    for num_ranks, batch_size, num_steps in legs:
-        rows, _, after = deal(
-            order, stripes(num_ranks, batch_size, tail), cursor=cursor, max_steps=num_steps
-        )
-        received += rows[: after - cursor]
-        cursor = after
-        assert received == order[:cursor].tolist()
-    rows, _, after = deal(order, stripes(*last, tail), cursor=cursor)
-    received += rows[: after - cursor]
-    assert received == order[:after].tolist()
-    if tail == "drop":
-        assert num - after < last[0] * last[1]
-    else:
-        assert after == num
+    wanted = np.array(expected[: sum(counts)]) + 0.01
+    wanted *= round(wanted.sum()) / wanted.sum() if wanted.sum() >= 1 else 1 / wanted.sum()
+    order = order_of(counts, expected=wanted, num_streams=num_streams, seed=seed, min_spread=5)
+    copies = np.bincount(order.rows_M, minlength=sum(counts))
+    assert len(order) == round(wanted.sum())
+    assert (np.abs(copies - wanted) < 1 + 1e-6).all()
+    pairs = set(zip(order.rows_M.tolist(), order.copies_M.tolist(), strict=True))
+    assert pairs == {(row, copy) for row in range(len(copies)) for copy in range(copies[row])}
+    assert order.has_repeats == (copies.max() > 1)
 
 
-def test_cycle_goes_round_as_often_as_it_takes() -> None:
-    rows, marks, cursor = deal(order_of([2], shuffle=False), stripes(3, 2, "cycle"))
-    assert rows == [0, 1, 0, 1, 0, 1]
-    assert not any(marks)
-    assert cursor == 2
+def test_mixed_datasets_advance_side_by_side() -> None:
+    # 300 samples of one and 100 of another: each stretch holds three of the first for one.
+    order = order_of([50] * 8, datasets=[0] * 6 + [1] * 2, open_shards=2)
+    is_second_M = order.rows_M >= 300
+    for end in range(1, 401):
+        assert abs(is_second_M[:end].sum() - end / 4) <= 1
 
 
-@pytest.mark.parametrize("tail", TAILS)
-def test_nothing_left_gives_no_step(tail: Tail) -> None:
-    assert stripes(2, 3, tail)[0].num_steps(0) == 0
+def test_weights_give_each_dataset_its_share_of_every_epoch_and_stretch() -> None:
+    share = np.array([0.5, 0.3, 0.2])
+    counts, datasets = [40] * 9, [0] * 5 + [1] * 3 + [2]
+    dataset_N = np.repeat(datasets, counts)
+    expected = 501 * share[dataset_N] / np.bincount(dataset_N)[dataset_N]
+    for epoch in range(5):
+        order = order_of(counts, datasets=datasets, expected=expected, epoch=epoch, min_spread=9)
+        dataset_M = dataset_N[order.rows_M]
+        assert (np.abs(np.bincount(dataset_M) - 501 * share) < 1).all()
+        for end in range(1, 502):
+            off = np.bincount(dataset_M[:end], minlength=3) - end * share
+            assert np.abs(off).max() <= 2
 
 
 def test_two_million_samples_are_planned_in_under_two_seconds() -> None:
     shard_N = np.repeat(np.arange(2000, dtype=np.int32), 1000)
-    policy = OrderPolicy(shuffle=True, open_shards=16)
-    # CPU time of this thread: the machine may be busy with other things.
-    begin = time.thread_time()
-    order = epoch_order(shard_N, policy=policy, seed=0, epoch=0)
-    assert time.thread_time() - begin < 2
-    assert len(order) == 2_000_000
+    expected = np.tile([0.25, 0.5, 0.25, 3.0], 500_000)
+    for settings in ({"num_streams": 1}, {"num_streams": 8, "min_spread": 1024}):
+        # CPU time of this thread: the machine may be busy with other things.
+        begin = time.thread_time()
+        order = epoch_order(
+            shard_N,
+            policy=OrderPolicy(shuffle=True, open_shards=16, **settings),
+            seed=0,
+            epoch=0,
+            expected_N=expected if "min_spread" in settings else None,
+        )
+        assert time.thread_time() - begin < 2
+        assert len(order) == 2_000_000
 
 
-def test_neighbouring_ranks_read_disjoint_rows() -> None:
-    order = order_of([5] * 8)
-    ranks = [stripe.step(order, cursor=0, step=0).rows_B for stripe in stripes(4, 5, "drop")]
-    for left, right in pairwise(ranks):
-        assert not set(left.tolist()) & set(right.tolist())
+@pytest.mark.parametrize("num_streams", [1, 3])
+def test_copies_of_a_clip_are_laid_evenly_around_the_epoch(num_streams: int) -> None:
+    expected = np.ones(1000)
+    expected[::100] = 10
+    order = order_of(
+        [100] * 10, expected=expected, open_shards=2, num_streams=num_streams, min_spread=40
+    )
+    for row in range(0, 1000, 100):
+        places = np.flatnonzero(order.rows_M == row)
+        assert len(places) == 10
+        # The even distance is 109.
+        assert np.diff(places).min() >= 80
+        assert np.diff(places).max() <= 140

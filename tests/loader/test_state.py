@@ -1,18 +1,20 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from loader.state import LoaderState
+from loader.state import LoaderState, bounded
 from shardwriter.errors import LoaderStateError
 
 STATE = LoaderState(
     dataset_digest="a" * 64,
-    split="train",
-    folds=(1, 2, 3, 4),
+    selection="train folds=1,2,3,4",
+    sampling="draws=10 balance=InverseFrequency()",
     seed=2**64 - 1,
     shuffle=True,
     open_shards=16,
+    num_streams=4,
     epoch=10**6,
     cursor=10**9,
 )
@@ -23,21 +25,28 @@ def test_state_survives_json() -> None:
 
 
 def test_state_takes_less_than_a_kilobyte() -> None:
-    assert len(json.dumps(STATE.to_dict())) < 1000
+    # Texts of any length and alphabet, also where JSON takes six bytes for a letter.
+    long = replace(STATE, selection=bounded("é" * 5000), sampling=bounded("x" * 5000))
+    assert len(json.dumps(long.to_dict())) < 1000
+
+
+def test_long_texts_that_differ_at_the_end_stay_different() -> None:
+    assert bounded("short") == "short"
+    assert bounded("x" * 900 + "a") != bounded("x" * 900 + "b")
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("version", 2),
+        ("version", 1),
         ("version", None),
         ("dataset_digest", 5),
-        ("split", None),
-        ("folds", "12"),
-        ("folds", [1, "2"]),
+        ("selection", None),
+        ("sampling", ["draws"]),
         ("seed", 1.0),
         ("shuffle", 1),
         ("open_shards", "16"),
+        ("num_streams", None),
         ("epoch", True),
         ("cursor", None),
     ],

@@ -31,9 +31,7 @@ def make_reader(
     store: Store, *, max_open_shards: int = 2, verify_checksums: bool = True
 ) -> tuple[SampleReader, DatasetIndex]:
     index = open_dataset(store, split="train", folds=None)
-    reader = SampleReader(
-        store, index, max_open_shards=max_open_shards, verify_checksums=verify_checksums
-    )
+    reader = SampleReader(index, max_open_shards=max_open_shards, verify_checksums=verify_checksums)
     return reader, index
 
 

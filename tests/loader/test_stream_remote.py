@@ -122,7 +122,6 @@ def test_shards_of_which_little_is_needed_are_not_downloaded(big_url: str, tmp_p
     loader = remote_loader(RemoteFolder(big_url), folds=(2,), cache_dir=str(tmp_path / "cache"))
     # One clip a shard is needed: one request for it costs what the shard would.
     reader = SampleReader(
-        loader._reader._shards[0].store,
         loader.index,
         max_open_shards=4,
         verify_checksums=True,

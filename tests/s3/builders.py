@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.catalogues.esc50 import read_catalogue
+from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, IngestSummary, ingest
 from jobs.sources import open_source
 from shardwriter import AudioFormat, CleanClip, EncodedSample, Settings, ShardWriter, encode_clip
@@ -77,12 +78,14 @@ def ingest_sample(source: Path, out: str) -> IngestSummary:
         max_samples_per_shard=CLIPS_PER_SHARD,
         quiet=True,
     )
-    return ingest(catalogue, opened, options)
+    return ingest(catalogue, open_fetcher(opened.url), options)
 
 
 def content(store: Store) -> dict[str, bytes]:
-    """Return all that readers of a store can see."""
-    return {name: store.read(name) for name in store.names("")}
+    """Every object but what tells of the runs: it holds their times."""
+    names = sorted(store.names(""))
+    of_runs = ("availability/attempts/", "availability/snapshots/")
+    return {name: store.read(name) for name in names if not name.startswith(of_runs)}
 
 
 def make_samples(num_clips: int, *, seed: int = 0) -> list[EncodedSample]:

@@ -127,7 +127,7 @@ def test_loader_reads_the_indexed_shards(made_by_webdataset: Path) -> None:
     run(made_by_webdataset)
     store = LocalStore(made_by_webdataset)
     dataset = open_dataset(store, split="train", folds=None)
-    reader = SampleReader(store, dataset, max_open_shards=2, verify_checksums=True)
+    reader = SampleReader(dataset, max_open_shards=2, verify_checksums=True)
     assert len(dataset) == 10
     for row in range(10):
         wave_T, rate = soundfile.read(io.BytesIO(reader.read(row)), dtype="int16")

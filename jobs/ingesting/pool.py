@@ -1,0 +1,114 @@
+"""Tries in worker processes; what comes of them is given in the order in which it was asked for."""
+
+import collections
+import contextlib
+import itertools
+import multiprocessing
+import multiprocessing.util
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeAlias
+
+from jobs.ingesting.making import ClipMaker, Job, Recipe, Tried, open_maker
+from shardwriter.errors import MelstreamError
+
+Try: TypeAlias = Callable[[Iterable[Job | None]], Iterator[tuple[Job, Tried]]]
+"""Makes tries and yields what came of each, in order. It takes jobs as there is room for them; None
+among them: yield what is under way before taking the next."""
+
+_OWN_FILES_IN_FLIGHT_PER_WORKER = 16
+_NETWORK_IN_FLIGHT_PER_WORKER = 2
+"""Few: when a source blocks us, what is in flight is asked for all the same."""
+
+
+@contextlib.contextmanager
+def open_pool(recipe: Recipe, *, num_workers: int) -> Iterator[Try]:
+    """Start workers; 0: the tries are made in this process."""
+    if num_workers == 0:
+        with open_maker(recipe) as maker:
+            yield lambda jobs: ((job, maker.make(job)) for job in jobs if job is not None)
+        return
+    per_worker = (
+        _NETWORK_IN_FLIGHT_PER_WORKER if recipe.is_network else _OWN_FILES_IN_FLIGHT_PER_WORKER
+    )
+    # spawn, not fork: the parent may hold threads (torch, pyarrow) that a fork would break.
+    with ProcessPoolExecutor(
+        num_workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_open_worker,
+        initargs=(recipe,),
+    ) as pool:
+        yield lambda jobs: _try_in_order(pool, jobs, num_in_flight=num_workers * per_worker)
+
+
+def _try_in_order(
+    pool: ProcessPoolExecutor, jobs: Iterable[Job | None], *, num_in_flight: int
+) -> Iterator[tuple[Job, Tried]]:
+    in_flight: collections.deque[tuple[Job, Future[Tried]]] = collections.deque()
+    try:
+        for job in itertools.chain(jobs, [None]):
+            if job is not None:
+                with _interrupts_held_back():
+                    in_flight.append((job, pool.submit(_make_in_worker, job)))
+            while len(in_flight) > (num_in_flight if job is not None else 0):
+                yield _oldest(in_flight)
+    except BrokenProcessPool as err:
+        raise MelstreamError(
+            "a worker process died while it cleaned a clip (out of memory, or a crash in a "
+            "decoder); run again with --workers 0 to see at which clip"
+        ) from err
+    finally:
+        for _, future in in_flight:
+            future.cancel()
+
+
+def _oldest(in_flight: collections.deque[tuple[Job, Future[Tried]]]) -> tuple[Job, Tried]:
+    job, future = in_flight.popleft()
+    return job, future.result()
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait: the workers that `submit` starts inherit that, and never see it.
+
+    An interrupt in the middle of a worker's talk with its queue would leave both sides waiting.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+_maker: ClipMaker | None = None
+"""Set once in each worker process: what it needs can't travel with every clip."""
+
+
+def _open_worker(recipe: Recipe) -> None:
+    # Ctrl-C reaches every process of the terminal; the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    global _maker
+    resources = contextlib.ExitStack()
+    _maker = resources.enter_context(open_maker(recipe))
+    # Closes the source and publishes the log when the pool is closed; a process of the
+    # multiprocessing module does not run what `atexit` holds.
+    multiprocessing.util.Finalize(None, resources.close, exitpriority=10)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is gone; one that was killed can't tell its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _make_in_worker(job: Job) -> Tried:
+    if _maker is None:
+        raise RuntimeError("the worker process was not initialised")
+    return _maker.make(job)
