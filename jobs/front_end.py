@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from jobs.recipe import Recipe
 from loader import AudioBatch
+from loader.augment import Augmenter, AugmentRecipe, load_recipe, units_per_db
+from loader.augment import recipe as augment_recipe
+from loader.augment.recipe_file import NAMES as AUGMENT_RECIPES
 from loader.feature_batch import FeatureBatch
-from loader.features import LogMel, LogMelConfig, Standardize
+from loader.features import LogMel, LogMelConfig, Preset, Standardize, presets
 from loader.features.presets import log_mel_preset
 from loader.randomness import Operation, sample_ids, sample_uniform
 from shardwriter.errors import ConfigError
@@ -28,6 +31,8 @@ class FrontEndConfig:
     log_mel: LogMelConfig
     shift: bool = False
     seed: int = 0
+    augment: AugmentRecipe | None = None
+    """Applied in training, in place of the shift."""
     mean_M: tuple[float, ...] | None = None
     std_M: tuple[float, ...] | None = None
 
@@ -44,17 +49,60 @@ class FrontEnd(nn.Module):
             if config.mean_M is not None and config.std_M is not None
             else nn.Identity()
         )
+        self.augmenter = (
+            None
+            if config.augment is None
+            else Augmenter(
+                config.augment,
+                sample_rate_hz=config.log_mel.sample_rate_hz,
+                seed=config.seed,
+                num_mels=config.log_mel.num_mels,
+            )
+        )
 
     def training_features(self, batch: AudioBatch, epoch: int) -> FeatureBatch:
         """Return the features on the device of a batch as the loader made it, on the host.
 
         What is random in them depends on (seed, epoch, clip).
         """
+        if self.augmenter is not None:
+            return self._augmented(batch, self.augmenter, epoch)
         if not self.config.shift:
             return self.forward(batch.to(self.device, non_blocking=True))
         shifts_B = clip_shifts(batch, seed=self.config.seed, epoch=epoch)
         batch = batch.to(self.device, non_blocking=True)
         return self.forward(replace(batch, wave_BT=roll(batch.wave_BT, shifts_B)))
+
+    def _augmented(self, batch: AudioBatch, augmenter: Augmenter, epoch: int) -> FeatureBatch:
+        parameters = augmenter.draw(batch.keys, epoch=epoch)
+        batch = batch.to(self.device, non_blocking=True)
+        wave_BT, num_samples_B = augmenter.wave(batch, parameters)
+        features = self.forward(replace(batch, wave_BT=wave_BT, num_samples_B=num_samples_B))
+        log_mel = self.config.log_mel
+        preset = presets().get(self.config.preset)
+        mel_BMF = augmenter.mel(
+            features.mel_BMF,
+            parameters,
+            num_frames_B=features.num_frames_B,
+            units_per_db=units_per_db(
+                log_factor=log_mel.log_factor, std=log_mel.std, of_magnitude=log_mel.magnitude
+            ),
+            mask_value=self._mask_value(preset),
+        )
+        return replace(
+            features,
+            mel_BMF=mel_BMF,
+            target_BK=augmenter.targets(batch.target_BK, parameters),
+        )
+
+    def _mask_value(self, preset: Preset | None) -> float:
+        """Return what masks are filled with: as published, or the mean, or else silence."""
+        if preset is not None and preset.mask_value is not None:
+            return preset.mask_value
+        if self.config.mean_M is not None:
+            return 0.0
+        log_mel = self.config.log_mel
+        return (log_mel.floor_db - log_mel.mean) / log_mel.std
 
     @property
     def device(self) -> torch.device:
@@ -131,7 +179,31 @@ def recipe_front_end(
     config = front_end_config(
         recipe.preset, sample_rate_hz=sample_rate_hz, shift=recipe.shift, seed=seed
     )
+    config = replace(config, augment=_augmentation(recipe))
     return with_statistics(config, store) if recipe.standardise else config
+
+
+def _augmentation(recipe: Recipe) -> AugmentRecipe | None:
+    """Return the recipe's augmentation.
+
+    Raises:
+        ConfigError: there is none of that name, or it needs what a training doesn't have.
+    """
+    if not recipe.augment:
+        return None
+    named = recipe.augment in AUGMENT_RECIPES
+    augment = augment_recipe(recipe.augment) if named else load_recipe(recipe.augment)
+    if augment.noise or augment.room or augment.device:
+        raise ConfigError(
+            f"--augment {recipe.augment} needs a bank of noises or responses, which melstream "
+            "train does not open yet; leave these tables out of a file of your own"
+        )
+    if augment.speed is not None and augment.speed.new_classes:
+        raise ConfigError(
+            f"--augment {recipe.augment} makes new classes of other speeds; set "
+            "new_classes = false in a file of your own"
+        )
+    return augment
 
 
 def small_log_mel(sample_rate_hz: int) -> LogMelConfig:

@@ -41,6 +41,7 @@ class Recipe:
     preset: str = "small"
     standardise: bool = False
     shift: bool = True
+    augment: str = ""
     crop_seconds: float = 5.0
     eval_clips: EvalClips = "whole"
     objective: ObjectiveKind = "auto"
@@ -93,6 +94,8 @@ ABOUT = {
     "preset": "front end: small (64 mels each 20 ms), or a preset's name",
     "standardise": "standardise by what `melstream stats` has measured",
     "shift": "roll each training clip by a random time",
+    "augment": "augmentation recipe: audioset, esc50, speech_commands, or a TOML file; its roll "
+    "takes the place of shift",
     "crop_seconds": "length of training clips",
     "eval_clips": "score whole clips, or their middle crop_seconds",
     "objective": "auto: aam for ecapa, else ce where each clip has one label, else bce",

@@ -24,7 +24,7 @@ def test_every_setting_is_explained() -> None:
 def test_flags_override_the_recipe_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('model = "cnn6"\nlearning_rate = 1\nepochs = 7\n')
-    arguments = cli._parser().parse_args(
+    arguments = cli.parser().parse_args(
         ["train", "data", "--recipe", str(path), "--epochs", "9", "--no-shift"]
     )
     recipe = _recipe(arguments)

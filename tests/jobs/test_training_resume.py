@@ -139,3 +139,24 @@ def test_checkpoint_of_another_recipe_is_refused_by_name(
     with pytest.raises(ConfigError, match=r"made with ema_decay=0\.9"):
         resume(ema_decay=0.0)()
     assert resume(epochs=5)().step == STEPS
+
+
+def test_augmented_run_that_is_stopped_ends_with_the_same_weights(
+    tones_url: str, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, augment="esc50", epochs=2, ema_decay=0.0)
+    whole = run(options_for(tones_url, tmp_path / "whole", recipe))
+    options = options_for(tones_url, tmp_path / "parts", recipe)
+    run(options, stop_behind=1)
+    resumed = run(replace(options, resume=True))
+    assert resumed.history.losses == whole.history.losses
+    ours, theirs = resumed.network.state_dict(), whole.network.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    plain = run(options_for(tones_url, tmp_path / "plain", replace(recipe, augment="")))
+    assert plain.history.losses != whole.history.losses
+
+
+def test_augmentation_that_needs_banks_is_refused(tones_url: str, tmp_path: Path) -> None:
+    options = options_for(tones_url, tmp_path, replace(RECIPE, augment="voxceleb"))
+    with pytest.raises(ConfigError, match="needs a bank of noises or responses"):
+        Trainer(options, world=World(), device=CPU)
