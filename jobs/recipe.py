@@ -42,6 +42,7 @@ class Recipe:
     standardise: bool = False
     shift: bool = True
     augment: str = ""
+    balance: float = 0.0
     crop_seconds: float = 5.0
     eval_clips: EvalClips = "whole"
     objective: ObjectiveKind = "auto"
@@ -96,6 +97,7 @@ ABOUT = {
     "shift": "roll each training clip by a random time",
     "augment": "augmentation recipe: audioset, esc50, speech_commands, or a TOML file; its roll "
     "takes the place of shift",
+    "balance": "0: every clip alike; 1: rare classes are drawn as often as common ones; or between",
     "crop_seconds": "length of training clips",
     "eval_clips": "score whole clips, or their middle crop_seconds",
     "objective": "auto: aam for ecapa, else ce where each clip has one label, else bce",
@@ -124,6 +126,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "merge_frames": (1, 16),
     "block_dropout": (0, 0.9),
     "head_dropout": (0, 0.9),
+    "balance": (0, 4),
     "crop_seconds": (0.01, 600),
     "label_smoothing": (0, 0.9),
     "focal_gamma": (0, 10),

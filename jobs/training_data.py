@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jobs.recipe import Recipe
 from jobs.train_options import TrainOptions
-from loader import LoaderConfig, ShardLoader, World
+from loader import InverseFrequency, LoaderConfig, ShardLoader, World
 from loader.dataset import DatasetIndex
 from shardwriter.errors import ConfigError
 from shardwriter.storage import Store
@@ -41,6 +41,7 @@ def training_loader(options: TrainOptions, *, world: World, store: Store) -> Sha
             batch_size=recipe.batch_size // num_shares,
             crop_seconds=recipe.crop_seconds,
             seed=options.seed,
+            balance=InverseFrequency(exponent=recipe.balance) if recipe.balance else None,
             tail="drop",
         ),
         world=world,

@@ -14,6 +14,7 @@ from jobs.train_options import TrainOptions
 from jobs.training import Trainer
 from loader import World
 from shardwriter.errors import ConfigError
+from tests.jobs.builders import make_tones
 
 CPU = torch.device("cpu")
 # 24 clips of folds 1 and 2 come in 4 parts of 6 rows; a step takes 3 parts, the epoch's last 1.
@@ -154,6 +155,16 @@ def test_augmented_run_that_is_stopped_ends_with_the_same_weights(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     plain = run(options_for(tones_url, tmp_path / "plain", replace(recipe, augment="")))
     assert plain.history.losses != whole.history.losses
+
+
+def test_balanced_training_sees_rare_classes_as_often_as_common_ones(tmp_path: Path) -> None:
+    labels_of = {number: ("noise",) if number == 7 else ("low",) for number in range(8)}
+    url = make_tones(tmp_path / "dataset", num_clips=48, labels_of=labels_of)
+    recipe = replace(RECIPE, balance=1.0, batch_size=8, accumulation=1)
+    trainer = Trainer(options_for(url, tmp_path, recipe), world=World(), device=CPU)
+    noise = trainer.loader.labels.index("noise")
+    rows = torch.cat([features.target_BK for features in trainer.pipeline])
+    assert rows[:, noise].mean().item() == pytest.approx(0.5, abs=0.1)
 
 
 def test_augmentation_that_needs_banks_is_refused(tones_url: str, tmp_path: Path) -> None:
