@@ -57,7 +57,9 @@ def stop(process: subprocess.Popen[str], number: signal.Signals) -> str:
     return output
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGUSR1]
+)
 def test_two_processes_that_are_told_to_stop_leave_a_checkpoint_and_one_goes_on(
     tones_url: str, tmp_path: Path, number: signal.Signals
 ) -> None:
