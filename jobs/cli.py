@@ -11,7 +11,7 @@ from jobs.console import complain
 from jobs.dataset_commands import add_inspect, add_split, add_sync, add_verify
 from jobs.making_commands import add_index, add_ingest
 from jobs.simulate_commands import add_simulate
-from jobs.training_commands import add_demo, add_train
+from jobs.training_commands import add_demo, add_evaluate, add_stats, add_train
 from shardwriter.errors import ConfigError, MelstreamError
 
 _TORCH = "install torch==2.11.* and torchaudio==2.11.*, or use the image melstream:train"
@@ -64,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
     add_split(commands)
     add_sync(commands)
     add_availability(commands)
+    add_stats(commands)
     add_train(commands)
+    add_evaluate(commands)
     add_simulate(commands)
     return parser
 
