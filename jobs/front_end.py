@@ -74,7 +74,7 @@ class FrontEnd(nn.Module):
         return self.forward(replace(batch, wave_BT=roll(batch.wave_BT, shifts_B)))
 
     def _augmented(self, batch: AudioBatch, augmenter: Augmenter, epoch: int) -> FeatureBatch:
-        parameters = augmenter.draw(batch.keys, epoch=epoch)
+        parameters = augmenter.draw(batch.keys, epoch=epoch, copies_B=batch.copy_B.cpu().numpy())
         batch = batch.to(self.device, non_blocking=True)
         wave_BT, num_samples_B = augmenter.wave(batch, parameters)
         features = self.forward(replace(batch, wave_BT=wave_BT, num_samples_B=num_samples_B))
