@@ -9,7 +9,9 @@ from importlib.metadata import version
 from jobs.availability_commands import add_availability
 from jobs.console import complain
 from jobs.dataset_commands import add_inspect, add_sync, add_verify
-from jobs.making_commands import add_index, add_ingest
+from jobs.dataset_list_commands import add_datasets
+from jobs.index_commands import add_index
+from jobs.ingest_commands import add_ingest
 from jobs.training_commands import add_demo, add_train
 from shardwriter.errors import ConfigError, MelstreamError
 
@@ -55,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"melstream {version('melstream')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_demo(commands)
+    add_datasets(commands)
     add_ingest(commands)
     add_index(commands)
     add_inspect(commands)
