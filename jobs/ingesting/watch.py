@@ -103,7 +103,9 @@ class Watch:
             is_well = tried.group not in (Group.BLOCKED, Group.TRANSIENT)
             self._end_probe(is_well=is_well)
         else:
-            self._breaker = self._breaker.observe(job.clip.id, tried.group, now=now)
+            self._breaker = self._breaker.observe(
+                job.clip.id, tried.group, now=now, is_again=job.attempt > 1
+            )
         decision = decide(
             tried.group,
             tried.code,
