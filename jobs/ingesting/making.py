@@ -1,7 +1,6 @@
 """One try at one clip: fetch, clean, judge, encode. What came of it is a value, and is logged."""
 
 import contextlib
-import datetime
 import hashlib
 import logging
 import secrets
@@ -18,6 +17,7 @@ from jobs.catalogues.catalogue import ClipRef
 from jobs.catalogues.targets import sample_targets
 from jobs.fetching.fetcher import Fetcher, SourceAudio
 from jobs.fetching.validate import judge
+from jobs.ingesting import clock
 from jobs.ingesting.spool import Spool
 from shardwriter import CleanClip, EncodedSample, RejectionReason, Settings, encode_clip
 from shardwriter import audio as audio_step
@@ -232,7 +232,7 @@ class ClipMaker:
             code=outcome.code,
             group=outcome.group,
             evidence=outcome.evidence,
-            tool=fetched.tool if fetched else "",
+            tool=fetched.tool if fetched else self._fetcher.tool,
             rules_version=outcome.rules_version,
             vantage=self._recipe.vantage,
             client=fetched.client if fetched else "",
@@ -247,8 +247,7 @@ class ClipMaker:
 
 def utc_now() -> str:
     """Return the time as the attempts log has it: ISO 8601 with milliseconds and `Z`."""
-    now = datetime.datetime.now(datetime.UTC)
-    return now.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return clock.now().isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _check_whole(clip: ClipRef, source: SourceAudio, *, keeps_source: bool) -> None:

@@ -110,8 +110,9 @@ def test_ingest_of_a_part_ends_well_and_says_what_is_absent(
     arguments = ["ingest", "esc50", "--source", str(source), "--out", str(out), "--workers", "0"]
     assert cli.main([*arguments, "--sample-rate", "8000"]) == 0
     printed = capsys.readouterr().out
-    assert f"10 clips listed in {source}" in printed
+    assert f"10 clips listed, from {source}" in printed
     assert "rejected: absent 3 clips" in " ".join(printed.split())
+    assert "clips of split train: expected 2,000, got 10" in printed
     assert f"{out}/availability/rejections.jsonl" in printed
     assert cli.main([*arguments, "--sample-rate", "8000"]) == 0
     assert "there before" in capsys.readouterr().out
@@ -120,15 +121,18 @@ def test_ingest_of_a_part_ends_well_and_says_what_is_absent(
 def test_ingest_of_a_folder_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
     source, out = tmp_path / "nowhere", tmp_path / "out"
     line = refused("ingest", "esc50", "--source", source, "--out", out, status=2)
-    assert f"no folder or archive at {source}" in line
-    assert "give the place of the dataset as published" in line
+    assert f"there is no folder or archive {source}" in line
     assert not out.exists()
 
 
-def test_ingest_of_a_folder_without_the_csv(refused: Refused, tmp_path: Path) -> None:
-    line = refused("ingest", "esc50", "--source", tmp_path, "--out", tmp_path / "out", status=2)
-    assert "holds no meta/esc50.csv" in line
-    assert "a folder (or zip) with audio/ and meta/esc50.csv" in line
+def test_ingest_of_a_folder_without_the_csv_shows_the_layout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["ingest", "esc50", "--source", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert cli.main(command) == 2
+    problem, *layout = capsys.readouterr().err.splitlines()
+    assert "holds no meta/esc50.csv" in problem
+    assert layout[0] == "  meta/esc50.csv"
 
 
 def test_ingest_of_a_wrong_csv_names_its_line(refused: Refused, tmp_path: Path) -> None:
