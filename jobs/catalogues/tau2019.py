@@ -32,8 +32,8 @@ _OTHERS = {
 
 
 def _read(source: Source, options: Mapping[str, str]) -> Catalogue:
-    if options["part"] in _OTHERS:
-        return read_unlabelled(DATASET, source, _OTHERS[options["part"]])
+    if options["release"] in _OTHERS:
+        return read_unlabelled(DATASET, source, _OTHERS[options["release"]])
     folder = f"{_NAME}-development"
     return read_development(DATASET, source, folder=folder, expected=_DEVELOPMENT)
 
@@ -57,7 +57,7 @@ DATASET = Dataset(
     read=_read,
     options=(
         Option(
-            name="part",
+            name="release",
             help="development: with labels, train and test by fold 1; the others have no labels",
             choices=("development", *_OTHERS),
             default="development",

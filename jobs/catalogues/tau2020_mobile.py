@@ -30,7 +30,7 @@ _EVALUATION = UnlabelledPart(
 
 
 def _read(source: Source, options: Mapping[str, str]) -> Catalogue:
-    if options["part"] == "evaluation":
+    if options["release"] == "evaluation":
         return read_unlabelled(DATASET, source, _EVALUATION)
     folder = f"{_NAME}-development"
     return read_development(DATASET, source, folder=folder, expected=_DEVELOPMENT)
@@ -56,7 +56,7 @@ DATASET = Dataset(
     read=_read,
     options=(
         Option(
-            name="part",
+            name="release",
             help="development: with labels, train and test by fold 1; evaluation: without",
             choices=("development", "evaluation"),
             default="development",

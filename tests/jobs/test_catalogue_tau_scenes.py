@@ -106,7 +106,7 @@ def test_parts_without_labels_are_told_apart_by_their_folder(tmp_path: Path) -> 
     for part in ("evaluation", "leaderboard"):
         held |= below(f"{T2019}-{part}", NUMBERED | {"audio/0.wav": wav(10.0, hz=8000)})
     trip = round_trip(
-        "tau2019", write_folder(tmp_path / "in", held), tmp_path / "out", part="leaderboard"
+        "tau2019", write_folder(tmp_path / "in", held), tmp_path / "out", release="leaderboard"
     )
     assert trip.loaded == {"leaderboard/0": ()}
     assert trip.rejected == {"leaderboard/1": "absent"}
@@ -118,7 +118,7 @@ def test_parts_without_labels_are_told_apart_by_their_folder(tmp_path: Path) -> 
 def test_a_part_that_is_not_there_is_not_taken_from_another(tmp_path: Path) -> None:
     held = below(f"{T2019}-leaderboard", NUMBERED)
     with pytest.raises(ConfigError, match=r"holds no TAU-.*-2019-evaluation/evaluation_setup/test"):
-        read(tmp_path, held, part="evaluation")
+        read(tmp_path, held, release="evaluation")
 
 
 def test_mobile_devices_of_one_moment_share_place_and_segment(tmp_path: Path) -> None:
@@ -212,6 +212,6 @@ def test_tau2020_mobile_s_fold_and_evaluation_come_out_as_published() -> None:
     (test,) = unpacked(folder, "evaluation_fold1_test.csv").values()
     listed = {f"{T2020}-evaluation/evaluation_setup/fold1_test.csv": test}
     evaluation = read_catalogue(
-        find_dataset("tau2020_mobile"), ListedSource([], listed), {"part": "evaluation"}
+        find_dataset("tau2020_mobile"), ListedSource([], listed), {"release": "evaluation"}
     )
     assert (evaluation.differences, len(evaluation.clips)) == ((), 11_880)
