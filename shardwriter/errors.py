@@ -9,6 +9,7 @@
     │   └── OtherContentError     the name is taken by an object of other content
     ├── ShardFormatError          bytes don't follow the shard format; names shard, key and offset
     ├── AudioError                a clip's bytes are not audio that can be used; carries the reason
+    ├── ErrorBudgetError          more samples can't be read than `error_budget` allows
     ├── GroupStraddlesError       a speaker or recording would lie in two splits, and may not
     └── LoaderStateError          a saved loader state doesn't fit this run
 
@@ -47,6 +48,10 @@ class OtherContentError(StorageError):
 
 class ShardFormatError(MelstreamError):
     """Bytes in a dataset don't follow the shard format."""
+
+
+class ErrorBudgetError(MelstreamError):
+    """More samples of an epoch are lost or damaged than the run may do without."""
 
 
 class AudioError(MelstreamError):
