@@ -9,6 +9,7 @@ from importlib.metadata import version
 from jobs.availability_commands import add_availability
 from jobs.console import complain
 from jobs.dataset_commands import add_inspect, add_sync, add_verify
+from jobs.loader_commands import add_doctor
 from jobs.making_commands import add_index, add_ingest
 from jobs.training_commands import add_demo, add_train
 from shardwriter.errors import ConfigError, MelstreamError
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     add_verify(commands)
     add_sync(commands)
     add_availability(commands)
+    add_doctor(commands)
     add_train(commands)
     return parser
 
