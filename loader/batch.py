@@ -24,7 +24,8 @@ class AudioBatch:
     balance, mixing by weight, an epoch size or group batches; random numbers of an own
     augmentation should depend on it (`loader.randomness.sample_ids`)."""
     is_padding_B: torch.Tensor
-    """bool: rows that repeat a clip to fill the batch; leave them out of losses and metrics."""
+    """bool: rows that repeat a clip to fill the batch, or because their own clip could not be read
+    (`LoaderConfig.error_budget`); leave them out of losses and metrics."""
 
     def __len__(self) -> int:
         return len(self.keys)

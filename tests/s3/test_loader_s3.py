@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,7 +48,9 @@ def far(folder: Path, prefix: str) -> str:
     return prefix
 
 
-def loader_of(proxy: FaultProxy, prefix: str, **settings: Any) -> ShardLoader:
+def loader_of(
+    proxy: FaultProxy, prefix: str, *, world: World | None = None, **settings: Any
+) -> ShardLoader:
     """A loader whose every request goes through the proxy."""
     defaults: dict[str, Any] = {
         "split": "train", "batch_size": 4, "crop_seconds": 0.02, "tail": "pad",
@@ -55,7 +58,7 @@ def loader_of(proxy: FaultProxy, prefix: str, **settings: Any) -> ShardLoader:
     }  # fmt: skip
     config = LoaderConfig(url=f"s3://{BUCKET}/{prefix}", **{**defaults, **settings})
     store = through(proxy, prefix, read_timeout_seconds=1)
-    return ShardLoader(config, world=World(), store=store)
+    return ShardLoader(config, world=world or World(), store=store)
 
 
 def batches_of(loader: ShardLoader) -> Batches:
@@ -267,3 +270,26 @@ def test_no_message_or_statistic_tells_a_secret(proxy: FaultProxy, far: str) -> 
     told = str(caught.value) + json.dumps(dataclasses.asdict(loader.stats().reader))
     assert SECRET_KEY not in told
     assert "Signature" not in told
+
+
+@pytest.mark.parametrize("num_steps", [0, 3, 7])
+def test_a_run_from_s3_is_resumed_on_another_world_with_the_exact_rest(
+    proxy: FaultProxy, far: str, expected: Batches, num_steps: int
+) -> None:
+    proxy.script(Fault(kind="cut", path=".tar", num_bytes=100, times=3))
+    loader = loader_of(proxy, far)
+    got = [key for batch in itertools.islice(loader, num_steps) for key in batch.keys]
+    state = loader.state_dict()
+    by_rank = []
+    for rank in range(2):
+        other = loader_of(proxy, far, world=World(rank=rank, size=2), batch_size=2)
+        other.load_state_dict(state)
+        by_rank.append(list(other))
+    for first, second in zip(*by_rank, strict=True):
+        for batch in (first, second):
+            got += [
+                key
+                for key, pad in zip(batch.keys, batch.is_padding_B.tolist(), strict=True)
+                if not pad
+            ]
+    assert sorted(got) == sorted({key for keys, _ in expected for key in keys})
