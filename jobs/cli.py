@@ -12,6 +12,7 @@ from jobs.dataset_commands import add_inspect, add_split, add_sync, add_verify
 from jobs.dataset_list_commands import add_datasets
 from jobs.index_commands import add_index
 from jobs.ingest_commands import add_ingest
+from jobs.loader_commands import add_doctor
 from jobs.simulate_commands import add_simulate
 from jobs.training_commands import add_demo, add_evaluate, add_stats, add_train
 from shardwriter.errors import ConfigError, MelstreamError
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     add_sync(commands)
     add_availability(commands)
     add_stats(commands)
+    add_doctor(commands)
     add_train(commands)
     add_evaluate(commands)
     add_simulate(commands)

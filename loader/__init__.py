@@ -29,7 +29,10 @@ assemble    planned rows → a batch, in parts
 prefetch    parts made ahead in threads, results in order
 iteration   one pass over what is left of an epoch
 state       what a checkpoint keeps
-stats       where the time goes
+mending, replacement, quarantine  clips that can't be read: which others come in their place
+ceiling     a few batches over and over, to measure the training loop
+stats, histogram, bottleneck  where the time goes, in numbers and in a sentence
+stats_merge, stats_sinks, prometheus  ... of all ranks, and in files
 loader      ShardLoader, which puts these together
 features    log-mel and its like on the device
 augment     noise, rooms, masks, mixing, by recipe
@@ -43,8 +46,11 @@ from loader.exposure import Exposure
 from loader.groups import GroupBatches
 from loader.loader import ShardLoader
 from loader.noise import NoiseConfig
+from loader.quarantine import QuarantinedSample
 from loader.reservoir import ClassReservoirs
 from loader.stats import LoaderStats
+from loader.stats_merge import merge_stats
+from loader.stats_sinks import JsonlSink, PrometheusFileSink
 from loader.world import World
 
 __all__ = [
@@ -55,10 +61,14 @@ __all__ = [
     "Exposure",
     "GroupBatches",
     "InverseFrequency",
+    "JsonlSink",
     "LoaderConfig",
     "LoaderStats",
     "NoiseConfig",
+    "PrometheusFileSink",
+    "QuarantinedSample",
     "RepeatFactor",
     "ShardLoader",
     "World",
+    "merge_stats",
 ]

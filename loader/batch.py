@@ -25,7 +25,8 @@ class AudioBatch:
     balance, mixing by weight, an epoch size or group batches; random numbers of an own
     augmentation should depend on it (`loader.randomness.sample_ids`)."""
     is_padding_B: torch.Tensor
-    """bool: rows that repeat a clip to fill the batch; leave them out of losses and metrics."""
+    """bool: rows that repeat a clip to fill the batch, or because their own clip could not be read
+    (`LoaderConfig.error_budget`); leave them out of losses and metrics."""
     targets: Mapping[str, torch.Tensor] = field(default_factory=dict)
     """What can be learned beside the labels, by name: int64 ids (B) for classes, -1 where a clip
     has none; float32 (B) for numbers, NaN where it has none. `ShardLoader.target_labels` names the

@@ -91,6 +91,18 @@ class LoaderConfig:
     """Requests to a remote store at a time; halved whenever it throttles."""
     fetch_timeout_seconds: float = 300.0
     """How long bytes may stay away, all retries included, before that is an error."""
+    error_budget: float = 0
+    """Samples that each rank may do without in an epoch, each counted once: a whole number, or
+    below 1 a share of the rank's samples, rounded up. A sample that is lost or damaged is read
+    once more, then quarantined, and another clip of its batch stands in for it, marked in
+    `is_padding_B`: the number of steps holds, and metrics stay exact. 0: the first such sample
+    is an error."""
+    quarantine_file: str | None = None
+    """A file in which quarantined samples are listed, one JSON object a line; those that it
+    lists already are not asked for. Delete it when the dataset is repaired."""
+    ceiling_batches: int | None = None
+    """For measuring only: after so many batches of an iteration these are handed out over and
+    over, so that the training loop shows how fast it goes without waiting for data."""
 
     def __post_init__(self) -> None:
         """Refuse what can't work.
@@ -103,6 +115,7 @@ class LoaderConfig:
         _check_datasets(self)
         _check_sampling(self)
         _check_fetching(self)
+        _check_failing(self)
 
     @property
     def selections(self) -> tuple[DatasetConfig, ...]:
@@ -244,6 +257,26 @@ def _check_fetching(config: LoaderConfig) -> None:
     seconds: object = config.fetch_timeout_seconds
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
         raise ValueError(f"fetch_timeout_seconds must be a number above 0, got {seconds!r}")
+
+
+def _check_failing(config: LoaderConfig) -> None:
+    budget: object = config.error_budget
+    is_share = isinstance(budget, float) and 0 <= budget < 1
+    if not is_share and not (_is_int(budget) and config.error_budget >= 0):
+        raise ValueError(
+            "error_budget must be a whole number of samples of at least 0, or a share of them "
+            f"below 1, got {budget!r}"
+        )
+    file: object = config.quarantine_file
+    if file is not None and (not isinstance(file, str) or not file):
+        raise ValueError(f"quarantine_file must be a path or None, got {file!r}")
+    if file is not None and not budget:
+        raise ValueError("quarantine_file needs an error_budget above 0: without, nothing goes in")
+    batches: object = config.ceiling_batches
+    if batches is not None and not (_is_int(batches) and isinstance(batches, int) and batches > 0):
+        raise ValueError(
+            f"ceiling_batches must be a whole number of at least 1 or None, got {batches!r}"
+        )
 
 
 def _is_int(value: object) -> bool:

@@ -10,6 +10,7 @@
     │   └── ReadOnlyError         a web server can't be listed or written to
     ├── ShardFormatError          bytes don't follow the shard format; names shard, key and offset
     ├── AudioError                a clip's bytes are not audio that can be used; carries the reason
+    ├── ErrorBudgetError          more samples can't be read than `error_budget` allows
     ├── GroupStraddlesError       a speaker or recording would lie in two splits, and may not
     └── LoaderStateError          a saved loader state doesn't fit this run
 
@@ -52,6 +53,10 @@ class ReadOnlyError(StorageError):
 
 class ShardFormatError(MelstreamError):
     """Bytes in a dataset don't follow the shard format."""
+
+
+class ErrorBudgetError(MelstreamError):
+    """More samples of an epoch are lost or damaged than the run may do without."""
 
 
 class AudioError(MelstreamError):
