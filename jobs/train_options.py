@@ -35,6 +35,8 @@ class TrainOptions:
     report: bool = False
     s3: S3Options | None = None
     """How to reach `url`, if it is on S3."""
+    cache_dir: str | None = None
+    """Where the node keeps the shards of a remote dataset."""
     recipe: Recipe = field(default_factory=Recipe)
 
     def __post_init__(self) -> None:

@@ -77,6 +77,11 @@ def add_train(commands: Commands) -> None:
         "--tensorboard", action="store_true", help="write scalars to OUT/tensorboard"
     )
     parser.add_argument("--report", action="store_true", help="write OUT/report.html")
+    parser.add_argument(
+        "--cache-dir",
+        metavar="DIR",
+        help="folder on the node's disk for the shards of a dataset on S3 or the web",
+    )
     _add_settings(parser)
     add_store_flags(parser)
     parser.set_defaults(run=_train)
@@ -132,6 +137,7 @@ def _train(arguments: argparse.Namespace) -> int:
         tensorboard=arguments.tensorboard,
         report=arguments.report,
         s3=store_options(arguments),
+        cache_dir=arguments.cache_dir,
         recipe=_recipe(arguments),
     )
     return run_training(options)

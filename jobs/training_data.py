@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ def training_loader(options: TrainOptions, *, world: World, store: Store) -> Sha
             f"choose a multiple of {num_shares}"
         )
     return _open(
-        LoaderConfig(
+        _settings(
             url=options.url,
             split=options.split,
             folds=options.folds,
@@ -43,6 +44,7 @@ def training_loader(options: TrainOptions, *, world: World, store: Store) -> Sha
             seed=options.seed,
             balance=InverseFrequency(exponent=recipe.balance) if recipe.balance else None,
             tail="drop",
+            cache_dir=options.cache_dir,
         ),
         world=world,
         store=store,
@@ -62,7 +64,7 @@ def held_out_loader(
 
     Clips are whole, or their middle `crop_seconds`; shorter ones are padded as in the training.
     """
-    config = LoaderConfig(
+    config = _settings(
         url=url,
         split=split,
         folds=None if folds is None else tuple(folds),
@@ -87,6 +89,14 @@ def class_counts(index: DatasetIndex) -> Tensor:
 def is_single_label(index: DatasetIndex) -> bool:
     """Tell whether each clip has exactly one label."""
     return bool((np.diff(index.label_starts) == 1).all())
+
+
+def _settings(**settings: Any) -> LoaderConfig:
+    """Return the loader's settings; what it refuses, the command line asked for."""
+    try:
+        return LoaderConfig(**settings)
+    except ValueError as err:
+        raise ConfigError(str(err)) from err
 
 
 def _open(config: LoaderConfig, *, world: World, store: Store) -> ShardLoader:

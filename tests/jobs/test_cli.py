@@ -121,7 +121,7 @@ def test_ingest_of_a_part_ends_well_and_says_what_is_absent(
 def test_ingest_of_a_folder_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
     source, out = tmp_path / "nowhere", tmp_path / "out"
     line = refused("ingest", "esc50", "--source", source, "--out", out, status=2)
-    assert f"there is no folder or archive {source}" in line
+    assert f"no folder or archive at {source}" in line
     assert not out.exists()
 
 
@@ -286,9 +286,7 @@ def test_training_into_a_file_is_refused_before_the_first_step(
         ({"folds": ""}, "expected folds such as 1-4 or 1,3,5, got ''"),
         ({"folds": "0-99999999999"}, "expected folds such as 1-4"),
         ({"folds": "1,1-2"}, "expected each fold once, got '1,1-2'"),
-        ({"eval-fold": "x"}, "expected a whole number, got 'x'"),
-        ({"epochs": "0"}, "must be at least 1"),
-        ({"batch-size": "0"}, "must be at least 1"),
+        ({"eval-fold": "x"}, "expected folds such as 1-4 or 1,3,5, got 'x'"),
         ({"seed": "1.5"}, "expected a whole number, got '1.5'"),
     ],
 )
@@ -299,12 +297,20 @@ def test_training_with_a_bad_value(
     assert f"argument --{next(iter(changes))}: {problem}" in line
 
 
+@pytest.mark.parametrize("setting", ["epochs", "batch-size"])
+def test_training_with_none_of_what_it_takes_is_refused(
+    setting: str, refused: Refused, tmp_path: Path
+) -> None:
+    line = refused(*train("url", tmp_path, **{setting: "0"}), status=2)
+    assert f"{setting.replace('-', '_')} must be in 1.." in line
+
+
 @pytest.mark.parametrize(
     ("text", "folds"),
     [("2", (2,)), ("1-4", (1, 2, 3, 4)), ("1,3,5", (1, 3, 5)), ("0,4-6", (0, 4, 5, 6))],
 )
 def test_folds_are_read_as_ranges_and_lists(text: str, folds: tuple[int, ...]) -> None:
-    parsed = cli._parser().parse_args(["train", "u", "--folds", text, "--eval-fold", "9"])
+    parsed = cli.parser().parse_args(["train", "u", "--folds", text, "--eval-fold", "9"])
     assert parsed.folds == folds
 
 
