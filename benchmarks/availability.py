@@ -1,7 +1,7 @@
 """How long a catalogue of AudioSet's size takes from listing to report, and how much memory.
 
-`python -m benchmarks.availability` makes a synthetic catalogue of 2,000,000 clips and 527 classes
-and two runs over it, and times each step. Making them is not timed. Writes
+`python -m benchmarks.availability` makes a synthetic list of 2,000,000 segments in AudioSet's form,
+and two runs over it, and times each step from parsing on. Making them is not timed. Writes
 `results/availability.md` and `.json`.
 """
 
@@ -31,12 +31,14 @@ from jobs.availability.report_files import write_report_files
 from jobs.availability.snapshot import SNAPSHOT_SCHEMA, read_snapshot, write_snapshot
 from jobs.availability.standing import STATES, stand
 from jobs.availability_report import load_survey
-from jobs.catalogues.catalogue import Catalogue, ClipRef
-from shardwriter.audio import Cut
+from jobs.catalogues.audioset_classes import weak_classes
+from jobs.catalogues.reading import read_catalogue
+from jobs.catalogues.registry import find_dataset
 from shardwriter.storage import open_store
 
 T = TypeVar("T")
 NUM_CLASSES = 527
+_LIST = "unbalanced_train_segments.csv"
 _CODES = ("ok", "private", "age_gated", "bot_check", "member_missing", "timeout")
 
 
@@ -46,8 +48,9 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=2_000_000)
     num_clips = parser.parse_args().clips
     with tempfile.TemporaryDirectory() as folder:
+        _in_process_of_its_own(write_list, Path(folder, _LIST), num_clips)
         steps = [
-            *_in_process_of_its_own(plan_steps, num_clips, folder),
+            *_in_process_of_its_own(plan_steps, folder),
             *_in_process_of_its_own(count_steps, folder),
             *_in_process_of_its_own(report_steps, folder),
         ]
@@ -121,17 +124,20 @@ def _peak_bytes() -> int:
     return int(kilobytes) * 1024
 
 
-def _in_process_of_its_own(steps: Callable[..., list[Step]], *arguments: object) -> list[Step]:
+def _in_process_of_its_own(work: Callable[..., T], *arguments: object) -> T:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-        return pool.submit(steps, *arguments).result()
+        return pool.submit(work, *arguments).result()
 
 
-def plan_steps(num_clips: int, folder: str) -> list[Step]:
-    """Time what a dry run does with a catalogue, and write two runs for the other processes."""
+def plan_steps(folder: str) -> list[Step]:
+    """Time what a dry run does with a list, and write two runs for the other processes."""
     watch = Stopwatch("dry run")
     store = open_store(folder)
-    catalogue = make_catalogue(num_clips)
+    path = Path(folder, _LIST)
+    options = {"split": "unbalanced", "csv": str(path)}
+    dataset = find_dataset("audioset")
+    catalogue = watch.timed("parse", lambda: read_catalogue(dataset, None, options))
     table = watch.timed("catalogue to listing", lambda: listing_table(catalogue))
     watch.timed("plan", lambda: plan_ingest(table, source="youtube"))
     write_listing(store, catalogue)
@@ -169,38 +175,27 @@ def report_steps(folder: str) -> list[Step]:
     return watch.steps
 
 
-def make_catalogue(num_clips: int) -> Catalogue:
-    """Return clips in three splits with one to three labels each, some classes rare."""
+def write_list(path: Path, num_clips: int) -> None:
+    """Write a list as AudioSet's, of one to three labels a segment, some classes rare."""
     rng = np.random.default_rng(0)
     # D: draws of a label for each clip
     weights = np.arange(1, NUM_CLASSES + 1) ** -0.7
-    labels = tuple(f"class {number:03d}" for number in range(NUM_CLASSES))
+    mids = tuple(weak_classes().codes.values())
     label_ND = rng.choice(NUM_CLASSES, size=(num_clips, 3), p=weights / weights.sum())
     count_N = rng.integers(1, 4, size=num_clips)
-    splits = ("unbalanced_train",) * 48 + ("balanced_train", "eval")
-    clips = tuple(
-        ClipRef(
-            id=f"synthetic/{number:011d}_30000",
-            file=None,
-            split=splits[number % 50],
-            labels=tuple(labels[label] for label in dict.fromkeys(chosen[:count])),
-            video_id=f"{number:011d}",
-            cut=Cut(start_seconds=30.0, stop_seconds=40.0),
-        )
-        for number, (chosen, count) in enumerate(
-            zip(label_ND.tolist(), count_N.tolist(), strict=True)
-        )
+    num_labels = 0
+    rows = []
+    for number, (chosen, count) in enumerate(zip(label_ND.tolist(), count_N.tolist(), strict=True)):
+        labels = list(dict.fromkeys(mids[label] for label in chosen[:count]))
+        num_labels += len(labels)
+        rows.append(f'{number:011d}, 30.000, 40.000, "{",".join(labels)}"\n')
+    head = (
+        "# Segments csv created Sun Mar  5 10:54:31 2017\n"
+        f"# num_ytids={num_clips}, num_segs={num_clips}, num_unique_labels={NUM_CLASSES}, "
+        f"num_positive_labels={num_labels}\n"
+        "# YTID, start_seconds, end_seconds, positive_labels\n"
     )
-    return Catalogue(
-        name="synthetic",
-        title="synthetic",
-        labels=labels,
-        clips=clips,
-        rejections=(),
-        expected_num_clips=num_clips,
-        licence="none",
-        citation="none",
-    )
+    path.write_text(head + "".join(rows))
 
 
 def make_snapshot(listing: pa.Table, *, seed: int) -> pa.Table:

@@ -35,6 +35,19 @@ def split_pattern(text: str) -> tuple[str, str]:
     return name, pattern
 
 
+def weights(text: str) -> dict[str, int]:
+    """Read `train=8,val=1,test=1`."""
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, weight = part.partition("=")
+        if not name or name in found or not weight.isdecimal() or int(weight) == 0:
+            raise argparse.ArgumentTypeError(
+                f"expected parts such as train=8,val=1,test=1, got {text!r}"
+            )
+        found[name] = int(weight)
+    return found
+
+
 def loudness(text: str) -> "LoudnessRule | None":
     """Read `none`, `lufs` or `peak:-3`."""
     from shardwriter.loudness import DEFAULT_TARGETS_DB, LoudnessKind, LoudnessRule

@@ -3,15 +3,16 @@
 import os
 import pickle
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from jobs.recipe import Recipe
 from shardwriter.errors import ConfigError
 
-VERSION = 1
+VERSION = 2
 _LOAD_ERRORS = (
     *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),  # what torch.load documents
     *(ValueError, TypeError, LookupError, AttributeError),  # and what a damaged pickle gives
@@ -27,10 +28,38 @@ class Checkpoint:
     loader: dict[str, Any]
     """`ShardLoader.state_dict()` after that step."""
     model: dict[str, Any]
+    average: dict[str, Any] | None
+    """Moving average of the model, if one is kept."""
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
+    recipe: dict[str, Any]
+    """Every field of the run's `Recipe`."""
+    labels: list[str]
+    """The vocabulary, in the order of the model's logits."""
     history: dict[str, Any]
     """Losses and evaluations so far."""
+
+    def check_fits(self, recipe: Recipe) -> None:
+        """Refuse to go on with what makes another network or another run.
+
+        The number of epochs, checkpoints and the like may change.
+
+        Raises:
+            ConfigError: names the first setting that differs, what was saved and what is now.
+        """
+        for name, now in asdict(recipe).items():
+            saved = self.recipe.get(name)
+            if name not in _MAY_CHANGE and saved != now:
+                raise ConfigError(
+                    f"the checkpoint was made with {name}={saved!r}, now it is {now!r}; "
+                    "give the same recipe and flags, or start anew without --resume"
+                )
+
+
+_MAY_CHANGE = {
+    *("epochs", "checkpoint_steps", "eval_every", "eval_clips", "precision", "accumulation"),
+    "weights",  # only for the start
+}
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:

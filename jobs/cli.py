@@ -8,10 +8,13 @@ from importlib.metadata import version
 
 from jobs.availability_commands import add_availability
 from jobs.console import complain
-from jobs.dataset_commands import add_inspect, add_sync, add_verify
-from jobs.making_commands import add_index, add_ingest
+from jobs.dataset_commands import add_inspect, add_split, add_sync, add_verify
+from jobs.dataset_list_commands import add_datasets
+from jobs.index_commands import add_index
+from jobs.ingest_commands import add_ingest
+from jobs.loader_commands import add_doctor
 from jobs.simulate_commands import add_simulate
-from jobs.training_commands import add_demo, add_train
+from jobs.training_commands import add_demo, add_evaluate, add_stats, add_train
 from shardwriter.errors import ConfigError, MelstreamError
 
 _TORCH = "install torch==2.11.* and torchaudio==2.11.*, or use the image melstream:train"
@@ -57,13 +60,18 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"melstream {version('melstream')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_demo(commands)
+    add_datasets(commands)
     add_ingest(commands)
     add_index(commands)
     add_inspect(commands)
     add_verify(commands)
+    add_split(commands)
     add_sync(commands)
     add_availability(commands)
+    add_stats(commands)
+    add_doctor(commands)
     add_train(commands)
+    add_evaluate(commands)
     add_simulate(commands)
     return parser
 

@@ -1,6 +1,7 @@
 """What a person sees: lines, stages, progress bars. The only module that prints."""
 
 import contextlib
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -45,7 +46,12 @@ def progress(
 
 @contextlib.contextmanager
 def clip_progress(
-    num_clips: int, *, what: str, state: Callable[[], str], hidden: bool = False
+    num_clips: int,
+    *,
+    what: str,
+    state: Callable[[], str],
+    max_per_second: float = math.inf,
+    hidden: bool = False,
 ) -> Iterator[Callable[[int], None]]:
     """Show a progress bar of clips with rate and ETA; give the function that moves it.
 
@@ -53,13 +59,18 @@ def clip_progress(
         num_clips: How many there are to do.
         what: Stands in front of the bar.
         state: What stands behind it; asked each time that the bar is drawn.
+        max_per_second: Rate that is not exceeded in the long run, whatever came at first: the
+            time that is left is not told by more.
         hidden: Show nothing.
     """
 
     class Bar(tqdm):  # type: ignore[type-arg]  # it iterates over nothing
         @property
         def format_dict(self) -> dict[str, Any]:
-            return {**super().format_dict, "postfix": state()}
+            told = super().format_dict
+            rate = told["rate"] or told["n"] / max(told["elapsed"], 1e-9) or math.inf
+            bounded = min(rate, max_per_second)
+            return {**told, "postfix": state(), "rate": bounded if bounded < math.inf else None}
 
     with Bar(
         total=num_clips,

@@ -1,10 +1,11 @@
-"""`melstream inspect`, `verify` and `sync`: their arguments."""
+"""`melstream inspect`, `verify`, `split` and `sync`: their arguments."""
 
 import argparse
 from pathlib import Path
 
-from jobs.arguments import Commands, add_workers, not_negative, positive
+from jobs.arguments import Commands, add_workers, not_negative, positive, weights
 from jobs.store_flags import add_store_flags, store_options, target_options
+from shardwriter.errors import ConfigError
 
 # Jobs are imported when they run: torch alone takes seconds, and `--help` should not wait for it.
 
@@ -59,13 +60,24 @@ def add_verify(commands: Commands) -> None:
         help="rebuild .idx, index/, parts/ and dataset.json from the tars instead, and say what "
         "changed; tars that are not those of the manifest are refused",
     )
+    parser.add_argument(
+        "--groups",
+        action="store_true",
+        help="look for leaks instead: groups, and identical audio, in two splits or folds; reads "
+        "indexes only. Exit status 1 if there are any but those known of the published splits",
+    )
     add_workers(parser)
     parser.set_defaults(run=_verify)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from jobs.leakage import check_groups
     from jobs.verify import repair_index, verify
 
+    if arguments.groups and arguments.repair_index:
+        raise ConfigError("choose one of --groups and --repair-index: each is a task of its own")
+    if arguments.groups:
+        return check_groups(arguments.url, s3=store_options(arguments))
     if arguments.repair_index:
         return repair_index(
             arguments.url, num_workers=arguments.workers, s3=store_options(arguments)
@@ -78,6 +90,44 @@ def _verify(arguments: argparse.Namespace) -> int:
         num_workers=arguments.workers,
         s3=store_options(arguments),
     )
+
+
+def add_split(commands: Commands) -> None:
+    """Add `melstream split`."""
+    parser = commands.add_parser(
+        "split",
+        help="make a split that keeps groups together, for a set that lacks one",
+        description="Deal the clips of a dataset out to splits or folds: no group (a speaker, an "
+        "artist, a recording) lies in two, and classes are spread as evenly as groups allow, in "
+        "multi-label sets too. Writes a csv for `melstream ingest --splits`. The same dataset and "
+        "seed give the same file.",
+    )
+    parser.add_argument("url", metavar="URL")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the csv to write")
+    parser.add_argument(
+        "--parts",
+        type=weights,
+        default={"train": 8, "val": 1, "test": 1},
+        metavar="NAME=WEIGHT,...",
+        help="splits, and how much each gets (default: train=8,val=1,test=1)",
+    )
+    parser.add_argument(
+        "--folds", type=positive, metavar="N", help="one split, train, of N folds instead"
+    )
+    parser.add_argument("--seed", type=not_negative, default=0, help="(default 0)")
+    add_store_flags(parser)
+    parser.set_defaults(run=_split)
+
+
+def _split(arguments: argparse.Namespace) -> int:
+    from jobs.split import SplitOptions, split_dataset
+
+    options = SplitOptions(
+        weights=arguments.parts if arguments.folds is None else {"train": 1},
+        num_folds=arguments.folds,
+        seed=arguments.seed,
+    )
+    return split_dataset(arguments.url, options, out=arguments.out, s3=store_options(arguments))
 
 
 def add_sync(commands: Commands) -> None:

@@ -77,7 +77,7 @@ def demo(options: DemoOptions) -> int:
         report,
         url=str(dataset),
         split="train",
-        eval_fold=EVAL_FOLD,
+        eval_folds=(EVAL_FOLD,),
         result=result,
         stages=times,
         rejections=summary.rejections_by_reason,

@@ -11,9 +11,10 @@ from jobs.availability.attempt import Vantage
 from jobs.availability.breaker import EXIT_BLOCKED
 from jobs.availability.listing import listing_table
 from jobs.availability.outcome import Group
-from jobs.availability.planner import plan_ingest, plan_lines
+from jobs.availability.planner import Rates, plan_ingest, plan_lines
 from jobs.catalogues.catalogue import Catalogue
 from jobs.fetching.fetcher import Fetcher
+from jobs.fetching.rate_limit import YOUTUBE_ACCOUNT, YOUTUBE_GUEST, Politeness
 from jobs.ingesting.here import ingest_here
 from jobs.ingesting.making import NETWORK_KINDS, Recipe, utc_now
 from jobs.ingesting.parts import Part
@@ -68,6 +69,9 @@ class IngestOptions:
     whether or not their time has come. Own files are all asked for each time."""
     waits_when_blocked: bool = False
     """When the source blocks us, wait and ask again for some hours before the run ends."""
+    politeness: Politeness | None = None
+    """How often YouTube is asked by this job; None: what it allows a guest or an account, divided
+    by the number of parts, as those may share an address. With Ray, all nodes together."""
     vantage: Vantage = field(default_factory=Vantage)
     run_id: str = ""
     """Name of the run in the attempts log; empty: the time."""
@@ -138,6 +142,9 @@ def ingest(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> In
         result = ingest_on_ray(run, address=options.ray_address)
     else:
         result = ingest_here(run, part=options.part, num_workers=options.num_workers)
+    if result.published is not None:
+        for pairs in catalogue.trials:
+            run.store.put(pairs.object_name, pairs.to_parquet(), replace=True)
     return _summary(run, result, seconds=time.monotonic() - started)
 
 
@@ -157,6 +164,7 @@ def plan(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> list
         done=[clip.id for clip in clips if to_key(clip.id) in held.keys],
         is_authenticated=options.vantage.is_authenticated,
         num_workers=max(1, options.num_workers),
+        rates=_rates(run.politeness, is_authenticated=options.vantage.is_authenticated),
     )
     return plan_lines(planned, title=catalogue.title)
 
@@ -197,6 +205,7 @@ def _prepare(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> 
         audio=audio_format(options),
         labels=catalogue.labels,
         processing=options.clean.to_json(),
+        targets=catalogue.targets,
     )
     store = open_store(options.out, options.s3)
     recipe = Recipe(
@@ -220,8 +229,27 @@ def _prepare(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> 
         provenance=_provenance(catalogue, settings, options.clean),
         retry=options.retry,
         waits_when_blocked=options.waits_when_blocked,
+        politeness=_politeness(fetcher, options),
         quiet=options.quiet,
     )
+
+
+def _politeness(fetcher: Fetcher, options: IngestOptions) -> Politeness | None:
+    if fetcher.kind != "youtube" or options.politeness is not None:
+        return options.politeness
+    usual = YOUTUBE_ACCOUNT if options.vantage.is_authenticated else YOUTUBE_GUEST
+    return usual.divided_by(options.part.count) if options.part else usual
+
+
+def _rates(politeness: Politeness | None, *, is_authenticated: bool) -> Rates:
+    """Return what a plan rests on: the pace that the run will keep."""
+    account = Rates(account_videos_per_hour=3600 / YOUTUBE_ACCOUNT.mean_gap_seconds)
+    if politeness is None:
+        return account
+    per_hour = 3600 / politeness.mean_gap_seconds
+    if is_authenticated:
+        return replace(account, account_videos_per_hour=per_hour)
+    return replace(account, guest_videos_per_hour=per_hour)
 
 
 def _new_run_id() -> str:
@@ -251,7 +279,8 @@ def _summary(run: Run, result: RunResult, *, seconds: float) -> IngestSummary:
 def _provenance(
     catalogue: Catalogue, settings: Settings, options: CleanOptions
 ) -> dict[str, object]:
-    return {
+    codes = {"label_codes": dict(catalogue.label_codes)} if catalogue.label_codes else {}
+    return codes | {
         "dataset": catalogue.title,
         "licence": catalogue.licence,
         "citation": catalogue.citation,

@@ -2,6 +2,7 @@
 
 from jobs.availability.outcome import Group
 from jobs.catalogues.catalogue import Catalogue
+from jobs.catalogues.showing import shortcomings, split_duplicates
 from jobs.console import human_bytes, table
 from jobs.ingest import IngestSummary
 from jobs.ingesting.tally import REJECTIONS_NAME, SHOWN_AS
@@ -9,6 +10,7 @@ from shardwriter.manifest import Manifest
 from shardwriter.overlaps import DUPLICATES_NAME, GROUPS_NAME
 
 _MAX_PARTS_NAMED = 8
+_MAX_SHORTCOMINGS = 8
 _MEANING = {
     Group.PERMANENT: "not there any more, or not what the catalogue says; a later run confirms it",
     Group.GATED: "there, but not for us: age, members, country",
@@ -32,8 +34,10 @@ def print_summary(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> 
     if summary.num_not_due:
         waiting = f"{summary.num_not_due:,} clips, which would answer the same now; --retry asks"
         rows.append(("not asked for", waiting))
+    rows += _shortcomings(catalogue)
     rows += _outcomes(summary)
-    rows += _overlaps(summary, out=out)
+    rows += _duplicates(summary, catalogue, out=out)
+    rows += _groups(summary, catalogue, out=out)
     rows += _dataset(summary, out=out)
     if summary.num_written:
         speed = summary.num_written / summary.seconds
@@ -41,6 +45,13 @@ def print_summary(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> 
     if summary.rejections:
         rows.append(("every rejection", f"{out}/{REJECTIONS_NAME}"))
     table(rows)
+
+
+def _shortcomings(catalogue: Catalogue) -> list[tuple[str, str]]:
+    rows = shortcomings(catalogue)
+    if len(rows) <= _MAX_SHORTCOMINGS:
+        return rows
+    return [*rows[:_MAX_SHORTCOMINGS], ("", f"and {len(rows) - _MAX_SHORTCOMINGS:,} more")]
 
 
 def _outcomes(summary: IngestSummary) -> list[tuple[str, str]]:
@@ -83,23 +94,31 @@ def _size(manifest: Manifest, *, out: str) -> str:
     return f"{len(manifest.shards)} shards, {hours:.2f} hours, {human_bytes(num_bytes)} at {out}"
 
 
-def _overlaps(summary: IngestSummary, *, out: str) -> list[tuple[str, str]]:
+def _duplicates(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> list[tuple[str, str]]:
+    known, others = split_duplicates(catalogue, summary.duplicates)
     rows = []
-    if summary.duplicates:
-        first = summary.duplicates[0]
+    if others:
+        first = others[0]
         rows.append(
             (
                 "same audio",
-                f"{len(summary.duplicates):,} clips hold the audio of another, e.g. {first.key} "
+                f"{len(others):,} clips hold the audio of another, e.g. {first.key} "
                 f"that of {first.same_as_key}: {out}/{DUPLICATES_NAME}",
             )
         )
-    if summary.straddling_groups:
-        rows.append(
-            (
-                "groups in two splits",
-                f"{len(summary.straddling_groups):,}, e.g. {summary.straddling_groups[0].group}: "
-                f"{out}/{GROUPS_NAME}",
-            )
-        )
+    if known:
+        rows.append(("same audio, known", f"{len(known):,} clips, as published"))
+    return rows
+
+
+def _groups(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> list[tuple[str, str]]:
+    known = {group for leak in catalogue.leaks for group in leak.groups}
+    others = [found for found in summary.straddling_groups if found.group not in known]
+    num_known = len(summary.straddling_groups) - len(others)
+    rows = []
+    if others:
+        named = f"{len(others):,}, e.g. {others[0].group}: {out}/{GROUPS_NAME}"
+        rows.append(("groups in two splits", named))
+    if num_known:
+        rows.append(("groups in two splits, known", f"{num_known:,}, as published"))
     return rows

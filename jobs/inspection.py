@@ -33,6 +33,7 @@ def inspect_dataset(url: str, *, s3: S3Options | None = None) -> None:
             ("digest", manifest.digest),
             ("audio", manifest.settings.audio.description),
             ("classes", str(len(manifest.settings.labels))),
+            *_target_rows(manifest),
             ("licence", str(manifest.provenance.get("licence", "not stated"))),
         ]
     )
@@ -151,6 +152,13 @@ def _decode(data: bytes, record: SampleRecord, *, where: str) -> npt.NDArray[np.
         ).pcm_T
     except AudioError as err:
         raise ShardFormatError(f"{where}: the audio of {record.key} is damaged: {err}") from err
+
+
+def _target_rows(manifest: Manifest) -> list[tuple[str, str]]:
+    return [
+        (f"target {name}", f"{len(target.labels):,} classes" if target.labels else "a number")
+        for name, target in manifest.settings.targets.items()
+    ]
 
 
 def _fold_counts(index: pa.Table) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jobs.metrics import Metrics
+from jobs.verification import Verification
 from shardwriter.errors import ConfigError
 
 RESULT_NAME = "result.json"
@@ -28,7 +29,7 @@ class RunResult:
     metrics: Metrics
     labels: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
-    """Rows are true classes, columns predicted ones."""
+    """Rows are true classes, columns predicted ones; empty where clips have several labels."""
     predictions: tuple[Prediction, ...]
     losses: tuple[float, ...]
     """One a step."""
@@ -43,6 +44,9 @@ class RunResult:
     num_processes: int
     device: str
     settings: dict[str, str]
+    evaluations: tuple[dict[str, float], ...] = ()
+    """`step`, `accuracy` and `macro_map` of the evaluations in between."""
+    verification: Verification | None = None
 
 
 def save_result(result: RunResult, folder: Path) -> Path:
@@ -67,4 +71,36 @@ def load_result(folder: Path) -> RunResult:
     row["confusion"] = tuple(tuple(counts) for counts in row["confusion"])
     row["predictions"] = tuple(Prediction(**prediction) for prediction in row["predictions"])
     row["losses"] = tuple(row["losses"])
+    row["evaluations"] = tuple(row["evaluations"])
+    if row["verification"] is not None:
+        row["verification"] = Verification(**row["verification"])
     return RunResult(**row)
+
+
+def metric_rows(metrics: Metrics | None, trials: Verification | None) -> list[tuple[str, str]]:
+    """Return names and values of the figures of merit, as a table shows them.
+
+    Trials have precedence: their speakers are not those that the network was trained on.
+    """
+    if trials is not None:
+        return [
+            ("EER", f"{trials.eer:.2%} on {trials.num_trials} trials of {trials.name}"),
+            ("minDCF at 0.01", f"{trials.min_dcf_01:.3f}"),
+            ("minDCF at 0.05", f"{trials.min_dcf_05:.3f}"),
+        ]
+    if metrics is None:
+        return []
+    rows = [
+        (
+            "held-out accuracy",
+            f"{metrics.accuracy:.1%} of {metrics.num_clips} clips (chance {metrics.chance:.1%})",
+        ),
+        ("macro mAP", f"{metrics.macro_map:.3f}"),
+    ]
+    if metrics.macro_auc is not None:
+        rows.append(("macro AUC", f"{metrics.macro_auc:.3f}"))
+    if metrics.d_prime is not None:
+        rows.append(("d'", f"{metrics.d_prime:.3f}"))
+    if metrics.lwlrap is not None:
+        rows.append(("lwlrap", f"{metrics.lwlrap:.3f}"))
+    return rows

@@ -11,7 +11,7 @@ import torch
 from jobs.inspection import load_index, log_mel_picture, read_clip
 from jobs.report import Mistake, Part, Picture, Provenance, Report, Scores, Stage
 from jobs.report_html import write_report
-from jobs.result_plots import class_histogram, confusion_picture, curves
+from jobs.result_plots import class_histogram, confusion_picture, curves, evaluation_curves
 from jobs.results import Prediction, RunResult
 from jobs.sound_plots import MelTile, mel_grid
 from jobs.versions import tool_versions
@@ -21,6 +21,8 @@ from shardwriter.storage import Store, open_store
 
 _MAX_TILES = 12
 _MAX_MISTAKES = 10
+_MAX_CLASSES = 50
+"""More don't fit a picture."""
 
 
 def write_run_report(
@@ -28,7 +30,7 @@ def write_run_report(
     *,
     url: str,
     split: str,
-    eval_fold: int,
+    eval_folds: tuple[int, ...] | None,
     result: RunResult,
     stages: Mapping[str, float],
     rejections: Mapping[str, int],
@@ -36,14 +38,15 @@ def write_run_report(
     attribution: str,
     created: str,
     total_seconds: float,
+    store: Store | None = None,
 ) -> None:
     """Write the HTML report of one training run.
 
     Args:
         path: The file.
         url: Dataset that the run read.
-        split: Its split.
-        eval_fold: The held-out fold.
+        split: Its split with the held-out clips.
+        eval_folds: The held-out folds of it; None means all of the split.
         result: What the run left behind.
         stages: Wall seconds of each stage of the whole job; they don't overlap.
         rejections: Clips left out of the dataset, by reason.
@@ -51,12 +54,13 @@ def write_run_report(
         attribution: Who made the audio.
         created: Date and time.
         total_seconds: Wall time of the whole job.
+        store: Where the dataset lies, already open.
     """
-    store = open_store(url)
+    store = open_store(url) if store is None else store
     manifest = load_manifest(store)
     index = load_index(store, split)
     report = Report(
-        title=f"{manifest.settings.name}: fold {eval_fold} held out",
+        title=f"{manifest.settings.name}: {result.settings['held out']} held out",
         subtitle=result.settings["model"] + f", {result.num_parameters:,} parameters, "
         f"{result.num_processes} process(es) on {result.device}",
         scores=Scores(
@@ -90,15 +94,11 @@ def write_run_report(
                     title="Training loss",
                 ),
                 caption="Training loss of every step, and its running mean.",
-            )
+            ),
+            *_evaluation_pictures(result),
         ],
-        result_pictures=[
-            Picture(
-                png=confusion_picture(np.asarray(result.confusion), result.labels),
-                caption="Held-out clips by true class (rows) and predicted class (columns).",
-            )
-        ],
-        dataset_pictures=[_class_picture(index, manifest, eval_fold=eval_fold)],
+        result_pictures=_result_pictures(result),
+        dataset_pictures=_class_pictures(index, manifest, eval_folds=eval_folds),
     )
     write_report(report, path)
 
@@ -142,20 +142,53 @@ def _one_of_each_class(predictions: Sequence[Prediction]) -> list[Prediction]:
     return [*first.values(), *extra]
 
 
-def _class_picture(index: pa.Table, manifest: Manifest, *, eval_fold: int) -> Picture:
-    held_out = index.column("fold").to_numpy(zero_copy_only=False) == eval_fold
-    return Picture(
-        png=class_histogram(
-            {
-                "training folds": _class_counts(index.filter(pa.array(~held_out)), manifest),
-                f"held-out fold {eval_fold}": _class_counts(
-                    index.filter(pa.array(held_out)), manifest
-                ),
-            },
-            manifest.settings.labels,
-        ),
-        caption="Clips per class.",
-    )
+def _evaluation_pictures(result: RunResult) -> list[Picture]:
+    if not result.evaluations:
+        return []
+    # The last step's is the run's result; it closes the curve.
+    final = {
+        "step": float(len(result.losses)),
+        "accuracy": result.metrics.accuracy,
+        "macro_map": result.metrics.macro_map,
+    }
+    return [
+        Picture(
+            png=evaluation_curves(
+                [*result.evaluations, final], steps_per_epoch=result.steps_per_epoch
+            ),
+            caption="Held-out clips after some epochs and at the end.",
+        )
+    ]
+
+
+def _result_pictures(result: RunResult) -> list[Picture]:
+    if not result.confusion or len(result.labels) > _MAX_CLASSES:
+        return []
+    return [
+        Picture(
+            png=confusion_picture(np.asarray(result.confusion), result.labels),
+            caption="Held-out clips by true class (rows) and predicted class (columns).",
+        )
+    ]
+
+
+def _class_pictures(
+    index: pa.Table, manifest: Manifest, *, eval_folds: tuple[int, ...] | None
+) -> list[Picture]:
+    if len(manifest.settings.labels) > _MAX_CLASSES:
+        return []
+    if eval_folds is None:
+        counts = {"held out": _class_counts(index, manifest)}
+    else:
+        held_out = pc.is_in(index.column("fold"), value_set=pa.array(eval_folds, pa.int32()))
+        name = "held-out fold " + ", ".join(map(str, eval_folds))
+        counts = {
+            "training folds": _class_counts(index.filter(pc.invert(held_out)), manifest),
+            name: _class_counts(index.filter(held_out), manifest),
+        }
+    return [
+        Picture(png=class_histogram(counts, manifest.settings.labels), caption="Clips per class.")
+    ]
 
 
 def _class_counts(index: pa.Table, manifest: Manifest) -> list[int]:

@@ -10,15 +10,17 @@ from jobs.arguments import not_negative, positive
 if TYPE_CHECKING:
     from jobs.ingesting.parts import Part
 
+_HTTP_CONNECTIONS = 2
+
 
 def add_running_flags(parser: argparse.ArgumentParser) -> None:
     """Add them to the parser of a dataset."""
     parser.add_argument(
         "--workers",
         type=not_negative,
-        default=len(os.sched_getaffinity(0)),
         metavar="N",
-        help="processes that fetch, decode and encode (default: one a core; 0: none)",
+        help="processes that fetch, decode and encode; 0: none. Each keeps one connection "
+        "(default: one a core; from an http(s) source at most 2, as Zenodo for one refuses more)",
     )
     parser.add_argument(
         "--shard-clips", type=positive, default=1000, metavar="N", help="clips a shard at most"
@@ -88,12 +90,17 @@ def add_running_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def running_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what they say, as fields of `IngestOptions`."""
+def running_options(arguments: argparse.Namespace, *, kind: str) -> dict[str, Any]:
+    """Return what they say, as fields of `IngestOptions`.
+
+    Args:
+        arguments: The command's.
+        kind: Of the source.
+    """
     from jobs.availability.attempt import Vantage
 
     return {
-        "num_workers": arguments.workers,
+        "num_workers": _num_workers(arguments.workers, kind=kind),
         "max_samples_per_shard": arguments.shard_clips,
         "executor": arguments.executor,
         "ray_address": arguments.ray_address,
@@ -101,10 +108,21 @@ def running_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "merge_only": arguments.merge,
         "retry": tuple(arguments.retry),
         "waits_when_blocked": arguments.when_blocked == "wait",
-        "vantage": Vantage(region=arguments.region),
+        "vantage": Vantage(
+            region=arguments.region,
+            is_authenticated=arguments.cookies is not None,
+            is_proxied=arguments.proxy is not None,
+        ),
         "work": arguments.work,
         "max_spool_bytes": arguments.work_gb * 10**9,
     }
+
+
+def _num_workers(chosen: int | None, *, kind: str) -> int:
+    if chosen is not None:
+        return chosen
+    num_cores = len(os.sched_getaffinity(0))
+    return min(num_cores, _HTTP_CONNECTIONS) if kind == "http" else num_cores
 
 
 def _part(text: str) -> "Part":

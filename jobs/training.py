@@ -1,13 +1,14 @@
-"""One rank's part of a training run: the loop, the evaluation, the checkpoints.
+"""One rank's part of a training run: the loop and the checkpoints.
 
 Each step's randomness follows from (seed, step, rank), so a resumed run ends with the weights of
-an uninterrupted one. Axes: B clips, T samples, K classes.
+an uninterrupted one. On another number of ranks it takes the same clips in the same steps, and
+differs by the order of sums, by dropout and by what batch norm sees of a step. Axes: K classes.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -15,237 +16,247 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from jobs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from jobs.model import Cnn10, Cnn10Config
-from jobs.recipe import (
-    TrainOptions,
-    amp_dtype,
-    clip_shifts,
-    cosine_with_warm_up,
-    front_end,
-    multi_label_loss,
-    parameter_groups,
-    roll,
-    single_label_loss,
-)
-from loader import AudioBatch, LoaderConfig, ShardLoader, World
-from loader.features import LogMel
-from shardwriter.errors import ConfigError
+from jobs.distributed import distributed, share_buffers, sum_over_ranks, wait_for_all
+from jobs.evaluation import Evaluator, Scored
+from jobs.front_end import FrontEnd, recipe_front_end
+from jobs.history import History
+from jobs.metrics import evaluate
+from jobs.models.build import build_network
+from jobs.objectives import make_objective
+from jobs.optimisation import amp_dtype, cosine_with_warm_up, moving_average, parameter_groups
+from jobs.preemption import StopRequest
+from jobs.train_options import TrainOptions
+from jobs.training_data import class_counts, held_out_loader, is_single_label, training_loader
+from loader import World
+from loader.device_pipeline import DevicePipeline
+from loader.feature_batch import FeatureBatch
 from shardwriter.storage import open_store
-
-
-@dataclass(slots=True, kw_only=True)
-class History:
-    """What a run has seen so far; saved with the checkpoint."""
-
-    losses: list[float] = field(default_factory=list)
-    """Mean over the ranks' clips, one a step."""
-    num_clips: int = 0
-    """Delivered to all ranks together."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time of this rank by what it was spent on."""
-
-    def spend(self, what: str, seconds: float) -> None:
-        """Add to the account of where the time went."""
-        self.seconds[what] = self.seconds.get(what, 0.0) + seconds
 
 
 class Trainer:
     """One rank's part of a run."""
 
     def __init__(self, options: TrainOptions, *, world: World, device: torch.device) -> None:
-        if options.batch_size % world.size:
-            raise ConfigError(
-                f"--batch-size {options.batch_size} can't be shared by {world.size} processes; "
-                f"choose a multiple of {world.size}"
-            )
         self.options = options
         self.world = world
         self.device = device
         self.history = History()
         self.step = 0
-        self.store = open_store(options.url, options.s3)
-        try:
-            self.loader = self._training_loader()
-            self.held_out_loader = self._held_out_loader()
-        except ValueError as err:
-            raise ConfigError(str(err)) from err
-        self.num_steps = options.epochs * len(self.loader)
-        torch.manual_seed(options.seed)
-        self.log_mel = LogMel(front_end(self.loader.sample_rate_hz)).to(device)
-        self.network = Cnn10(Cnn10Config(num_classes=len(self.loader.labels))).to(device)
-        # A third less CPU time a step than the default layout (torch's types don't know the word).
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model = self._distributed(self.network)
-        self.is_single_label = bool((np.diff(self.loader.index.label_starts) == 1).all())
-        self.loss = single_label_loss if self.is_single_label else multi_label_loss
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.network, options.weight_decay), lr=options.learning_rate
+        recipe = options.recipe
+        store = self.store = open_store(options.url, options.s3)
+        self.loader = training_loader(options, world=world, store=store)
+        # Opened before the training, so that a wrong one is known at once.
+        self.held_out_loader = held_out_loader(
+            recipe,
+            url=options.url,
+            split=options.eval_split or options.split,
+            folds=options.eval_folds,
+            world=world,
+            store=store,
         )
-        self.amp_dtype = amp_dtype(device)
+        self.num_steps = recipe.epochs * -(-len(self.loader) // recipe.accumulation)
+        torch.manual_seed(options.seed)
+        config = recipe_front_end(
+            recipe,
+            sample_rate_hz=self.loader.sample_rate_hz,
+            seed=options.seed,
+            store=store,
+        )
+        self.front_end = FrontEnd(config).to(device)
+        num_samples = round(recipe.crop_seconds * self.loader.sample_rate_hz)
+        self.network = build_network(
+            recipe,
+            num_classes=len(self.loader.labels),
+            num_mels=config.log_mel.num_mels,
+            num_frames=config.log_mel.num_frames_out or config.log_mel.num_frames(num_samples),
+        ).to(device)
+        if recipe.model.startswith("cnn"):
+            # A third less CPU time a step than the default layout (torch's types don't know it).
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = moving_average(self.network, recipe.ema_decay)
+        self.model = distributed(self.network, world=world, device=device)
+        self.objective = make_objective(
+            recipe,
+            counts_K=class_counts(self.loader.index),
+            is_single_label=is_single_label(self.loader.index),
+        ).to(device)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.network, recipe.weight_decay), lr=recipe.learning_rate
+        )
+        self.amp_dtype = amp_dtype(recipe, device)
         self.scaler = torch.amp.grad_scaler.GradScaler(
             device.type, enabled=self.amp_dtype == torch.float16
         )
-        if options.resume:
+        self.pipeline = DevicePipeline(self.loader, self.front_end.training_features, device=device)
+        if options.resumes:
             self._restore(load_checkpoint(options.checkpoint_path))
         self.schedule = LambdaLR(
             self.optimizer,
-            cosine_with_warm_up(self.num_steps, options.warm_up_share),
+            cosine_with_warm_up(self.num_steps, recipe.warm_up_share),
             last_epoch=self.step - 1,
         )
+        self._unread: Tensor | None = None
 
-    def train(self, on_step: Callable[[float], None]) -> None:
-        """Take all steps that are left; `on_step` is told the loss of each."""
+    def train(self, on_step: Callable[[float], None], stop: StopRequest | None = None) -> bool:
+        """Take all steps that are left, or all until the ranks are told to stop.
+
+        Args:
+            on_step: Told the loss of each step.
+            stop: Looked at in each step; when any rank's is set, all stop behind the same step,
+                with a checkpoint.
+
+        Returns:
+            Whether all steps are done.
+        """
+        stop = StopRequest() if stop is None else stop
         self.model.train()
         while self.step < self.num_steps:
-            waiting = time.perf_counter()
-            for batch in self.loader:
-                self.history.spend("waiting for data", time.perf_counter() - waiting)
-                on_step(self._train_step(batch))
-                if self.step % self.options.checkpoint_steps == 0 or self.step == self.num_steps:
-                    self._save()
-                if self.step == self.num_steps:
-                    return
-                waiting = time.perf_counter()
+            now = time.perf_counter()
+            num_parts = place = 0
+            loss = torch.zeros((), device=self.device)
+            for features in self.pipeline:
+                now = self.history.spend("waiting for data and features", now)
+                if place == 0:
+                    num_parts = 1 + min(
+                        self.options.recipe.accumulation - 1, self.pipeline.steps_remaining
+                    )
+                    self.optimizer.zero_grad(set_to_none=True)
+                    loss = torch.zeros((), device=self.device)
+                loss += self._add_gradients(features, place=place, num_parts=num_parts)
+                place += 1
+                if place == num_parts:
+                    place = 0
+                    is_told = self._finish_step(loss, on_step, stop)
+                    now = self.history.spend("network and optimiser", now)
+                    if self._care_for_step(on_step, is_told=is_told):
+                        return self.step == self.num_steps
+                    now = time.perf_counter()
+        return True
 
-    def _train_step(self, batch: AudioBatch) -> float:
+    def scores(self) -> Scored:
+        """Return the scores of all held-out clips, on every rank."""
         started = time.perf_counter()
-        options = self.options
-        # Dropout draws from torch's generator: set it per step, so that a resumed run draws alike.
-        seeds = np.random.SeedSequence([options.seed, self.step, self.world.rank])
+        scored = self.evaluator().scores(self.held_out_loader, self.objective)
+        self.history.spend("evaluation", started)
+        return scored
+
+    def evaluator(self) -> Evaluator:
+        """Return what evaluates the network, or its moving average where there is one."""
+        network = self.network if self.average is None else self.average.module
+        share_buffers(network, self.world)
+        return Evaluator(
+            network,
+            self.front_end,
+            world=self.world,
+            device=self.device,
+            amp_dtype=self.amp_dtype,
+        )
+
+    def wait(self) -> None:
+        """Return when every rank has come here."""
+        wait_for_all(self.world)
+
+    def _add_gradients(self, features: FeatureBatch, *, place: int, num_parts: int) -> Tensor:
+        """Compute one part of a step, and return its share of the loss."""
+        # Dropout draws from torch's generator: set it, so that a resumed run draws alike.
+        seeds = np.random.SeedSequence([self.options.seed, self.step, self.world.rank, place])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
-        shifts_B = clip_shifts(batch, seed=options.seed, epoch=self.loader.epoch)
-        batch = batch.to(self.device, non_blocking=True)
-        mel_BMF = self.log_mel(roll(batch.wave_BT, shifts_B))
-        self.history.spend("log-mel and shift", time.perf_counter() - started)
-        started = time.perf_counter()
-        with torch.autocast(self.device.type, self.amp_dtype, enabled=self.amp_dtype is not None):
-            loss = self.loss(self.model(mel_BMF), batch.target_BK)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch 2.11
+        is_last = place == num_parts - 1
+        with contextlib.ExitStack() as stack:
+            if not is_last and isinstance(self.model, nn.parallel.DistributedDataParallel):
+                stack.enter_context(self.model.no_sync())
+            with torch.autocast(
+                self.device.type, self.amp_dtype, enabled=self.amp_dtype is not None
+            ):
+                logits_BK = self.model(features.mel_BMF, features.num_frames_B)
+            loss: Tensor = self.objective(logits_BK, features.target_BK) / num_parts
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch 2.11
+        self.history.num_clips += len(features) * self.world.size
+        return loss.detach()
+
+    def _finish_step(
+        self, loss: Tensor, on_step: Callable[[float], None], stop: StopRequest
+    ) -> bool:
+        """Move the weights; return whether a rank was told to stop, as of the step before."""
+        if self.options.recipe.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.options.recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
         self.step += 1
-        value = self._mean_over_ranks(loss.detach())
-        self.history.losses.append(value)
-        self.history.num_clips += options.batch_size
-        self.history.spend("network and optimiser", time.perf_counter() - started)
-        return value
+        told = torch.tensor(float(stop.is_set), device=self.device)
+        values = sum_over_ranks(torch.stack((loss, told)), self.world)
+        # Read a step late, so that the host needn't wait for the device; the sums are the same on
+        # all ranks, and so is what follows from them.
+        is_told = self._read(on_step)
+        self._unread = values
+        return is_told
 
-    def scores(self) -> tuple[list[str], Tensor, Tensor]:
-        """Return keys, scores_NK and targets_NK of the whole held-out fold, on every rank.
+    def _read(self, on_step: Callable[[float], None]) -> bool:
+        """Note the loss of the latest step that was not yet read; return whether to stop."""
+        if self._unread is None:
+            return False
+        loss, told = (float(value) for value in self._unread.cpu())
+        self._unread = None
+        self.history.losses.append(loss / self.world.size)
+        on_step(self.history.losses[-1])
+        return told > 0
 
-        Each clip is scored whole (no crop, no augmentation) exactly once: rows that pad the last
-        batch are dropped before anything is counted.
-        """
-        started = time.perf_counter()
-        self._share_statistics()
-        self.network.eval()
-        keys: list[str] = []
-        scores, targets = [], []
-        with torch.inference_mode():
-            for batch in self.held_out_loader:
-                on_device = batch.to(self.device, non_blocking=True)
-                logits_BK = self.network(self.log_mel(on_device.wave_BT)).float()
-                real = ~batch.is_padding_B
-                score_BK = logits_BK.softmax(1) if self.is_single_label else logits_BK.sigmoid()
-                scores.append(score_BK.cpu()[real])
-                targets.append(batch.target_BK[real])
-                keys.extend(key for key, keep in zip(batch.keys, real, strict=True) if keep)
-        self.history.spend("evaluation", time.perf_counter() - started)
-        return self._gather(keys, torch.cat(scores), torch.cat(targets))
-
-    def _training_loader(self) -> ShardLoader:
-        options = self.options
-        return ShardLoader(
-            LoaderConfig(
-                url=options.url,
-                split=options.split,
-                folds=options.folds,
-                batch_size=options.batch_size // self.world.size,
-                crop_seconds=options.crop_seconds,
-                seed=options.seed,
-                tail="drop",
-            ),
-            world=self.world,
-            store=self.store,
-        )
-
-    def _held_out_loader(self) -> ShardLoader:
-        """Open the held-out fold before the training, so that a wrong one is known at once."""
-        whole = LoaderConfig(
-            url=self.options.url,
-            split=self.options.split,
-            folds=(self.options.eval_fold,),
-            batch_size=16,
-            crop_seconds=None,
-            crop="start",
-            shuffle=False,
-            tail="pad",
-        )
-        loader = ShardLoader(whole, world=self.world, store=self.store)
-        longest_seconds = loader.index.num_samples_N.max() / loader.sample_rate_hz
-        if longest_seconds >= self.options.crop_seconds:
-            return loader
-        # Shorter clips are padded as in the training: the network knows them so.
-        padded = replace(whole, crop_seconds=self.options.crop_seconds)
-        return ShardLoader(padded, world=self.world, store=self.store)
-
-    def _distributed(self, network: nn.Module) -> nn.Module:
-        if self.world.size == 1:
-            return network
-        device_ids = [self.device] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(network, device_ids=device_ids)
-
-    def _mean_over_ranks(self, value: Tensor) -> float:
-        if self.world.size > 1:
-            torch.distributed.all_reduce(value)
-            value = value / self.world.size
-        return float(value)
-
-    def _share_statistics(self) -> None:
-        """Give every rank the batch norm statistics of rank 0; each has seen other clips."""
-        if self.world.size > 1:
-            for buffer in self.network.buffers():
-                torch.distributed.broadcast(buffer, src=0)
-
-    def _gather(
-        self, keys: list[str], scores_BK: Tensor, targets_BK: Tensor
-    ) -> tuple[list[str], Tensor, Tensor]:
-        if self.world.size == 1:
-            return keys, scores_BK, targets_BK
-        parts: list[Any] = [None] * self.world.size
-        torch.distributed.all_gather_object(parts, (keys, scores_BK.numpy(), targets_BK.numpy()))
-        return (
-            [key for part in parts for key in part[0]],
-            torch.from_numpy(np.concatenate([part[1] for part in parts])),
-            torch.from_numpy(np.concatenate([part[2] for part in parts])),
-        )
+    def _care_for_step(self, on_step: Callable[[float], None], *, is_told: bool) -> bool:
+        """Evaluate and save where it is time; return whether to leave the loop."""
+        recipe = self.options.recipe
+        is_end = self.step == self.num_steps
+        steps_between = recipe.eval_every * (self.num_steps // recipe.epochs)
+        is_evaluated = steps_between and self.step % steps_between == 0 and not is_end
+        is_saved = is_told or is_end or self.step % recipe.checkpoint_steps == 0
+        if is_evaluated or is_saved:
+            is_told = self._read(on_step) or is_told
+        if is_evaluated:
+            scored = self.scores()
+            metrics = evaluate(scored.scores_NK.numpy(), scored.targets_NK.numpy() > 0)
+            self.history.evaluations.append(
+                {
+                    "step": self.step,
+                    "accuracy": metrics.accuracy,
+                    "macro_map": metrics.macro_map,
+                }
+            )
+        if is_saved or is_told:
+            self._save()
+        return is_end or is_told
 
     def _save(self) -> None:
         started = time.perf_counter()
-        self._share_statistics()
+        share_buffers(self.network, self.world)
+        if self.average is not None:
+            share_buffers(self.average, self.world)
         if self.world.rank == 0:
             save_checkpoint(
                 Checkpoint(
                     step=self.step,
-                    loader=self.loader.state_dict(),
+                    loader=self.pipeline.state_dict(),
                     model=self.network.state_dict(),
+                    average=None if self.average is None else self.average.state_dict(),
                     optimizer=self.optimizer.state_dict(),
                     scaler=self.scaler.state_dict(),
-                    history={
-                        "losses": self.history.losses,
-                        "num_clips": self.history.num_clips,
-                        "seconds": self.history.seconds,
-                    },
+                    recipe=asdict(self.options.recipe),
+                    labels=list(self.loader.labels),
+                    history=asdict(self.history),
                 ),
                 self.options.checkpoint_path,
             )
-        self.history.spend("checkpoints", time.perf_counter() - started)
+        wait_for_all(self.world)
+        self.history.spend("checkpoints", started)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        self.loader.load_state_dict(checkpoint.loader)
+        checkpoint.check_fits(self.options.recipe)
+        self.pipeline.load_state_dict(checkpoint.loader)
         self.network.load_state_dict(checkpoint.model)
+        if self.average is not None and checkpoint.average is not None:
+            self.average.load_state_dict(checkpoint.average)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.scaler.load_state_dict(checkpoint.scaler)
         self.step = checkpoint.step

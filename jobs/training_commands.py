@@ -1,11 +1,12 @@
-"""`melstream demo` and `melstream train`: their arguments."""
+"""`melstream demo`, `train`, `evaluate` and `stats`: their arguments."""
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from jobs.arguments import Commands, folds, not_negative, positive
+from jobs.recipe import ABOUT, DEFAULT_RECIPE, Recipe, choices_of, load_recipe, recipe_names
 from jobs.store_flags import add_store_flags, store_options
-from shardwriter.errors import ConfigError
 
 # Jobs are imported when they run: torch alone takes seconds, and `--help` should not wait for it.
 
@@ -42,43 +43,167 @@ def add_train(commands: Commands) -> None:
     """Add `melstream train`."""
     parser = commands.add_parser(
         "train",
-        help="train a small CNN from shards, alone or under torchrun",
-        description="Train a PANNs CNN10 of an eighth of its width on log-mels, streamed from "
-        "shards, and report accuracy and macro mAP on the held-out fold. For several processes: "
-        "torchrun --nproc-per-node N -m jobs.cli train URL ...",
+        help="train a classifier or speaker network from shards, alone or under torchrun",
+        description="Train a network on features of clips streamed from shards, and report how "
+        "good it is on held-out ones: folds (--folds, --eval-fold) or a split (--eval-split). For "
+        "several processes: torchrun --nproc-per-node N -m jobs.cli train URL ... On SIGTERM or "
+        "SIGUSR1 it saves a checkpoint behind the running step, leaves the file `preempted` in "
+        "--out and ends with status 85.",
     )
     parser.add_argument("url", metavar="URL")
-    parser.add_argument("--split", default="train")
-    parser.add_argument("--folds", type=folds, required=True, metavar="1-4", help="to train on")
-    parser.add_argument("--eval-fold", type=not_negative, required=True, metavar="5")
-    parser.add_argument("--out", default="out/train", help="folder for checkpoint and results")
-    parser.add_argument("--epochs", type=positive, metavar="N", help="default: the recipe's")
     parser.add_argument(
-        "--batch-size", type=positive, default=32, help="clips a step over all processes"
+        "--recipe",
+        default=DEFAULT_RECIPE,
+        help=f"{', '.join(recipe_names())}, or a TOML file (default: %(default)s); the settings "
+        "below override it",
     )
+    parser.add_argument("--train-split", "--split", dest="split", default="train", metavar="SPLIT")
+    parser.add_argument("--folds", type=folds, metavar="1-4", help="to train on (default: all)")
+    parser.add_argument("--eval-split", metavar="SPLIT", help="held out")
+    parser.add_argument("--eval-fold", type=folds, metavar="5", help="held out")
+    parser.add_argument(
+        "--trials", metavar="NAME", help="pairs of speakers: a list beside the dataset, or a file"
+    )
+    parser.add_argument("--out", default="out/train", help="folder for checkpoint and results")
     parser.add_argument("--seed", type=not_negative, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    resuming = parser.add_mutually_exclusive_group()
+    resuming.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in --out"
+    )
+    resuming.add_argument(
+        "--resume-if-there", action="store_true", help="go on from it if there is one"
+    )
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write scalars to OUT/tensorboard"
+    )
+    parser.add_argument("--report", action="store_true", help="write OUT/report.html")
+    parser.add_argument(
+        "--cache-dir",
+        metavar="DIR",
+        help="folder on the node's disk for the shards of a dataset on S3 or the web",
+    )
+    _add_settings(parser)
     add_store_flags(parser)
     parser.set_defaults(run=_train)
 
 
-def _train(arguments: argparse.Namespace) -> int:
-    from jobs.recipe import TrainOptions
-    from jobs.train import run_training
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each setting of a recipe."""
+    group = parser.add_argument_group("settings of the recipe")
+    for setting in fields(Recipe):
+        flag = "--" + setting.name.replace("_", "-")
+        about = ABOUT[setting.name]
+        if setting.type is bool:
+            group.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=None, help=about
+            )
+            continue
+        choices = choices_of(setting.type)
+        kind = str if choices else setting.type
+        group.add_argument(
+            flag,
+            type=kind,
+            choices=choices,
+            metavar=None if choices else "X" if kind is float else "N" if kind is int else "NAME",
+            help=about,
+        )
 
-    if arguments.eval_fold in arguments.folds:
-        raise ConfigError(f"--eval-fold {arguments.eval_fold} is also one of --folds")
-    defaults = TrainOptions(url=arguments.url, folds=arguments.folds, eval_fold=1)
+
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    """Return the recipe with the flags that were given."""
+    given = {
+        setting.name: getattr(arguments, setting.name)
+        for setting in fields(Recipe)
+        if getattr(arguments, setting.name) is not None
+    }
+    return load_recipe(arguments.recipe, given)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from jobs.train import run_training
+    from jobs.train_options import TrainOptions
+
     options = TrainOptions(
         url=arguments.url,
         split=arguments.split,
         folds=arguments.folds,
-        eval_fold=arguments.eval_fold,
+        eval_split=arguments.eval_split,
+        eval_folds=arguments.eval_fold,
+        trials=arguments.trials,
         out=Path(arguments.out),
-        epochs=arguments.epochs or defaults.epochs,
-        batch_size=arguments.batch_size,
         seed=arguments.seed,
         resume=arguments.resume,
+        resume_if_there=arguments.resume_if_there,
+        tensorboard=arguments.tensorboard,
+        report=arguments.report,
         s3=store_options(arguments),
+        cache_dir=arguments.cache_dir,
+        recipe=_recipe(arguments),
     )
     return run_training(options)
+
+
+def add_evaluate(commands: Commands) -> None:
+    """Add `melstream evaluate`."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="score held-out clips with a checkpoint",
+        description="Score each clip of a split once, without augmentation, with the network of a "
+        "checkpoint (its moving average where it has one). Under torchrun the clips are shared.",
+    )
+    parser.add_argument("url", metavar="URL")
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--split", default="test", help="(default: %(default)s)")
+    parser.add_argument("--folds", type=folds, metavar="5", help="of the split (default: all)")
+    parser.add_argument("--trials", metavar="NAME", help="pairs of speakers")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
+    add_store_flags(parser)
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from jobs.evaluate import EvaluateOptions, run_evaluation
+
+    return run_evaluation(
+        EvaluateOptions(
+            url=arguments.url,
+            checkpoint=arguments.checkpoint,
+            split=arguments.split,
+            folds=arguments.folds,
+            trials=arguments.trials,
+            out=arguments.out,
+            s3=store_options(arguments),
+        )
+    )
+
+
+def add_stats(commands: Commands) -> None:
+    """Add `melstream stats`."""
+    parser = commands.add_parser(
+        "stats",
+        help="mean and deviation of features, classes, durations, silence, loudness",
+        description="Read every clip of a split once and write stats/PRESET.json beside the "
+        "dataset: mean and standard deviation of each feature band (for `train --standardise`), "
+        "clips per class, durations, share of silence, loudness. Under torchrun the clips are "
+        "shared.",
+    )
+    parser.add_argument("url", metavar="URL")
+    parser.add_argument("--preset", default="small", help="front end (default: %(default)s)")
+    parser.add_argument("--split", default="train", help="(default: %(default)s)")
+    parser.add_argument("--folds", type=folds, metavar="1-4", help="of the split (default: all)")
+    add_store_flags(parser)
+    parser.set_defaults(run=_stats)
+
+
+def _stats(arguments: argparse.Namespace) -> int:
+    from jobs.dataset_stats import StatsOptions, run_stats
+
+    return run_stats(
+        StatsOptions(
+            url=arguments.url,
+            preset=arguments.preset,
+            split=arguments.split,
+            folds=arguments.folds,
+            s3=store_options(arguments),
+        )
+    )

@@ -4,7 +4,9 @@ config      the settings, refused early where they are wrong
 world       which of how many processes this is
 dataset_config  what is taken of one dataset
 dataset     manifest and index as arrays
-filters     which samples are used, by fold, label and length
+targets     named targets beside the labels, as columns
+filters     which samples are used, by fold, label, target and length
+label_map   labels renamed, merged and dropped
 mixture     several datasets as one index
 randomness  numbers keyed by (seed, epoch, sample, operation)
 balance     how often each clip should come, from the labels of all
@@ -21,14 +23,19 @@ stream      a sample's encoded bytes, checked
 decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
 resampling_buffer  encoded clips kept between their copies
+noise, noise_source, noise_level  noise of another dataset mixed in
 batch       AudioBatch
 assemble    planned rows → a batch, in parts
 prefetch    parts made ahead in threads, results in order
 iteration   one pass over what is left of an epoch
 state       what a checkpoint keeps
-stats       where the time goes
+mending, replacement, quarantine  clips that can't be read: which others come in their place
+ceiling     a few batches over and over, to measure the training loop
+stats, histogram, bottleneck  where the time goes, in numbers and in a sentence
+stats_merge, stats_sinks, prometheus  ... of all ranks, and in files
 loader      ShardLoader, which puts these together
 features    log-mel and its like on the device
+augment     noise, rooms, masks, mixing, by recipe
 """
 
 from loader.balance import EffectiveNumber, InverseFrequency, RepeatFactor
@@ -38,8 +45,12 @@ from loader.dataset_config import DatasetConfig
 from loader.exposure import Exposure
 from loader.groups import GroupBatches
 from loader.loader import ShardLoader
+from loader.noise import NoiseConfig
+from loader.quarantine import QuarantinedSample
 from loader.reservoir import ClassReservoirs
 from loader.stats import LoaderStats
+from loader.stats_merge import merge_stats
+from loader.stats_sinks import JsonlSink, PrometheusFileSink
 from loader.world import World
 
 __all__ = [
@@ -50,9 +61,14 @@ __all__ = [
     "Exposure",
     "GroupBatches",
     "InverseFrequency",
+    "JsonlSink",
     "LoaderConfig",
     "LoaderStats",
+    "NoiseConfig",
+    "PrometheusFileSink",
+    "QuarantinedSample",
     "RepeatFactor",
     "ShardLoader",
     "World",
+    "merge_stats",
 ]

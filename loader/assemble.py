@@ -4,6 +4,7 @@ Axes: B rows of a batch, T samples.
 """
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,10 +18,17 @@ from loader.crop import Windows, choose_windows
 from loader.dataset import DatasetIndex
 from loader.decode import decode_windows
 from loader.flac_decoder import ClipWindow
+from loader.mending import Mender
+from loader.noise_source import NoiseSource
 from loader.prefetch import Job
+from loader.quarantine import READ_ERRORS
+from loader.replacement import Clip, Replaced
 from loader.resampling_buffer import PlannedStep, ResamplingBuffer
 from loader.stats import FillStats
 from loader.stream import ReadPlace
+
+StandIns = Callable[[int], Iterator[Clip]]
+"""Returns the clips that may stand in for a place of a batch, best first."""
 
 _PARTS_PER_THREAD = 4
 """More parts than threads, because clips differ in length and a part once begun is finished."""
@@ -33,11 +41,13 @@ class BatchAssembler:
     config: LoaderConfig
     index: DatasetIndex
     buffer: ResamplingBuffer
+    mender: Mender
     window_num_samples: int
     pin_memory: bool
+    noise: NoiseSource | None = None
 
     def begin(
-        self, step: PlannedStep, read_place: ReadPlace, *, epoch: int
+        self, step: PlannedStep, read_place: ReadPlace, stand_ins: StandIns, *, epoch: int
     ) -> Job[AudioBatch, FillStats]:
         """Return a batch that is complete but for its audio, and the tasks that fill that in.
 
@@ -47,6 +57,7 @@ class BatchAssembler:
         Args:
             step: The samples, and which of them the buffer holds.
             read_place: Returns the encoded audio of a place of the batch.
+            stand_ins: Which clips come in the place of one that can't be read.
             epoch: Number of the epoch.
         """
         index, plan = self.index, step.plan
@@ -63,60 +74,143 @@ class BatchAssembler:
         )
         batch = AudioBatch(
             keys=keys,
-            wave_BT=torch.empty(
-                (len(keys), self.window_num_samples), dtype=torch.int16, pin_memory=self.pin_memory
-            ),
+            wave_BT=self._empty(len(keys)),
             num_samples_B=torch.from_numpy(windows.num_samples_B),
             target_BK=torch.from_numpy(index.targets_of(rows_B)),
             copy_B=torch.from_numpy(plan.copies_B),
             is_padding_B=torch.from_numpy(plan.is_padding_B),
+            targets={name: column.of(rows_B) for name, column in index.targets.items()},
+            single_label_B=_tensor_or_none(index.single_labels_of(rows_B)),
+            noise_snr_db_B=None if self.noise is None else torch.full((len(keys),), torch.nan),
         )
         if self.pin_memory:
             batch = batch.pin_memory()
-        wave_BT: NDArray[np.int16] = batch.wave_BT.numpy()
+        add_noise = self._noise_mixer(batch, plan.copies_B, windows, epoch=epoch)
         # Index order is the order on the disk, whatever place a sample has in the batch.
         places_B = np.argsort(rows_B, kind="stable")
         parts = np.array_split(
             places_B, min(len(rows_B), _PARTS_PER_THREAD * self.config.num_threads)
         )
-        tasks = tuple(
-            partial(self._fill, wave_BT, part, step, read_place, windows) for part in parts
+        fill = partial(
+            _Filling, self, batch, step, read_place, stand_ins, windows, epoch, add_noise
         )
-        return Job(result=batch, tasks=tasks)
+        return Job(result=batch, tasks=tuple(fill(part.tolist()).run for part in parts))
 
-    def _fill(
-        self,
-        wave_BT: NDArray[np.int16],
-        places: NDArray[np.int64],
-        step: PlannedStep,
-        read_place: ReadPlace,
-        windows: Windows,
-    ) -> FillStats:
-        """Read and decode the clips of some places of the batch."""
+    def _empty(self, num_rows: int) -> torch.Tensor:
+        """Return room for the samples. numpy's comes in huge pages: torch's had 10 x the faults."""
+        shape = (num_rows, self.window_num_samples)
+        if self.pin_memory:
+            return torch.empty(shape, dtype=torch.int16, pin_memory=True)
+        return torch.from_numpy(np.empty(shape, dtype=np.int16))
+
+    def _noise_mixer(
+        self, batch: AudioBatch, copies_B: NDArray[np.int64], windows: Windows, *, epoch: int
+    ) -> Callable[[NDArray[np.int64]], None]:
+        """Return what mixes noise into some places of the batch once they are decoded."""
+        if self.noise is None or batch.noise_snr_db_B is None:
+            return _leave_as_is
+        num_samples_B = windows.num_samples_B
+        return partial(
+            self.noise.mix,
+            batch.wave_BT.numpy(),
+            batch.noise_snr_db_B.numpy(),
+            self.noise.plan(batch.keys, copies_B, num_samples_B, epoch=epoch),
+            num_samples_B,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """The reading and decoding of some places of a batch: one thread's task."""
+
+    assembler: BatchAssembler
+    batch: AudioBatch
+    step: PlannedStep
+    read_place: ReadPlace
+    stand_ins: StandIns
+    windows: Windows
+    epoch: int
+    add_noise: Callable[[NDArray[np.int64]], None]
+    places: Sequence[int]
+
+    def run(self) -> FillStats:
+        """Fill the places; with an error budget, mend those that fail."""
         begin = time.perf_counter()
-        rows_B, sources = step.plan.rows_B, step.sources
-        clips = [
-            ClipWindow(
-                data=self.buffer.take(sources[place], partial(read_place, int(place))),
-                row=int(place),
-                start=int(windows.start_B[place]),
-                num_samples=int(windows.num_samples_B[place]),
-                clip_num_samples=int(self.index.num_samples_N[rows_B[place]]),
-                where=self.index.where(int(rows_B[place])),
-            )
-            for place in places
-        ]
+        clips, failed = self._read()
         between = time.perf_counter()
-        decode_windows(
-            clips,
-            wave_BT,
-            sample_rate_hz=self.index.sample_rate_hz,
-            verify_checksums=self.config.verify_checksums,
-        )
-        num_encoded_bytes = sum(len(clip.data) for clip in clips)
-        read_seconds, decode_seconds = between - begin, time.perf_counter() - between
+        failed += self._decode(clips)
+        replaced = [self._mend(place) for place in failed]
+        in_other_places = {each.place for each in replaced if each is not None}
+        # What stands in for a clip gets none: it is padding, of another length.
+        own = [place for place in self.places if place not in in_other_places]
+        self.add_noise(np.array(own, dtype=np.int64))
         return FillStats(
-            num_encoded_bytes=num_encoded_bytes,
-            read_seconds=read_seconds,
-            decode_seconds=decode_seconds,
+            num_encoded_bytes=sum(len(clip.data) for clip in clips),
+            read_seconds=between - begin,
+            decode_seconds=time.perf_counter() - between,
+            replaced=tuple(each for each in replaced if each is not None),
         )
+
+    def _read(self) -> tuple[list[ClipWindow], list[int]]:
+        """Return the clips, and the places whose clips can't be read."""
+        clips, failed = [], []
+        for place in self.places:
+            if place in self.step.lost_places:
+                failed.append(place)
+                continue
+            try:
+                clips.append(self._clip(place))
+            except READ_ERRORS:
+                if not self._has_budget:
+                    raise
+                failed.append(place)
+        return clips, failed
+
+    def _decode(self, clips: Sequence[ClipWindow]) -> list[int]:
+        """Decode clips into their rows, and return the places of those that can't be."""
+        assembler = self.assembler
+        try:
+            decode_windows(
+                clips,
+                self.batch.wave_BT.numpy(),
+                sample_rate_hz=assembler.index.sample_rate_hz,
+                verify_checksums=assembler.config.verify_checksums,
+            )
+        except READ_ERRORS:
+            if not self._has_budget:
+                raise
+            if len(clips) == 1:
+                return [clips[0].row]
+            return [place for clip in clips for place in self._decode([clip])]
+        return []
+
+    @property
+    def _has_budget(self) -> bool:
+        return self.assembler.mender.quarantine.is_on
+
+    def _clip(self, place: int) -> ClipWindow:
+        assembler, windows = self.assembler, self.windows
+        row = int(self.step.plan.rows_B[place])
+        return ClipWindow(
+            data=assembler.buffer.take(self.step.sources[place], partial(self.read_place, place)),
+            row=place,
+            start=int(windows.start_B[place]),
+            num_samples=int(windows.num_samples_B[place]),
+            clip_num_samples=int(assembler.index.num_samples_N[row]),
+            where=assembler.index.where(row),
+        )
+
+    def _mend(self, place: int) -> Replaced | None:
+        plan = self.step.plan
+        clip = Clip(row=int(plan.rows_B[place]), copy=int(plan.copies_B[place]))
+        return self.assembler.mender.mend(
+            self.batch, place, clip, self.stand_ins(place), epoch=self.epoch
+        )
+
+
+def _leave_as_is(_places: NDArray[np.int64]) -> None:
+    pass
+
+
+def _tensor_or_none(values_B: NDArray[np.int64] | None) -> torch.Tensor | None:
+    return None if values_B is None else torch.from_numpy(values_B)

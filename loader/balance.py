@@ -1,4 +1,4 @@
-"""How often each clip should come in an epoch, from the labels of all. Pure; off by default.
+"""How often each clip should come in an epoch, from the classes of all. Pure; off by default.
 
 A balance turns class counts into class weights, and a clip's class weights into its own weight.
 What is balanced are *draws*: with several labels a clip, the common ones still come along with the
@@ -6,7 +6,8 @@ rare ones, and no weighting of clips makes label rates equal. Balancing is a dia
 raised the score on the public evaluation and lowered it on another one (Moore et al., "Dataset
 balancing can hurt model performance", ICASSP 2023), so look at `ShardLoader.exposure()`.
 
-Clips without labels make up a class of their own, so that they are not left out.
+Clips without labels make up a class of their own, so that they are not left out. With `target`, the
+classes are those of a named target, e.g. of a speaker or a city.
 
 Axes: N clips, K labels.
 """
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loader.dataset import DatasetIndex
+from loader.targets import NO_CLASS, TargetColumn, class_target_of
 
 Combine = Literal["sum", "max", "mean"]
 
@@ -39,6 +41,8 @@ class InverseFrequency:
     offset: float = 0.0
     combine: Combine = "sum"
     """How the weights of a clip's several classes make its own."""
+    target: str | None = None
+    """Name of the class target whose classes are balanced; None: the labels."""
 
     def __post_init__(self) -> None:
         _check_range("exponent", self.exponent, 0, 4)
@@ -65,6 +69,8 @@ class RepeatFactor:
     exponent: float = 0.5
     combine: Combine = "max"
     """How the weights of a clip's several classes make its own."""
+    target: str | None = None
+    """Name of the class target whose classes are balanced; None: the labels."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
@@ -92,6 +98,8 @@ class EffectiveNumber:
     beta: float = 0.9999
     combine: Combine = "sum"
     """How the weights of a clip's several classes make its own."""
+    target: str | None = None
+    """Name of the class target whose classes are balanced; None: the labels."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.beta < 1:
@@ -115,7 +123,7 @@ def clip_weights(
     index: DatasetIndex, rows_N: NDArray[np.int64], balance: Balance
 ) -> NDArray[np.float64]:
     """Return the weight of some rows among each other: class counts are those of these rows."""
-    incidence = label_incidence(index, rows_N)
+    incidence = label_incidence(index, rows_N, balance.target)
     counts_K = np.bincount(incidence.ids, minlength=incidence.num_classes)
     weights_K = balance.class_weights_K(counts_K, len(rows_N))
     values = weights_K[incidence.ids]
@@ -138,8 +146,21 @@ class LabelIncidence:
     """Labels of the vocabulary, plus one: the last class is that of clips without labels."""
 
 
-def label_incidence(index: DatasetIndex, rows_N: NDArray[np.int64]) -> LabelIncidence:
-    """Return the classes of some rows; a label that a clip lists twice counts once."""
+def label_incidence(
+    index: DatasetIndex, rows_N: NDArray[np.int64], target: str | None = None
+) -> LabelIncidence:
+    """Return the classes of some rows; a label that a clip lists twice counts once.
+
+    Args:
+        index: Whose rows they are.
+        rows_N: The rows.
+        target: Name of a class target, whose classes count in place of the labels.
+
+    Raises:
+        ConfigError: there is no such target, or it is a number.
+    """
+    if target is not None:
+        return _target_incidence(class_target_of(index.targets, target), rows_N)
     num_labels = len(index.labels)
     begin_N, end_N = index.label_starts[rows_N], index.label_starts[rows_N + 1]
     counts_N = end_N - begin_N
@@ -155,6 +176,16 @@ def label_incidence(index: DatasetIndex, rows_N: NDArray[np.int64]) -> LabelInci
     row, ids = np.divmod(pairs, num_labels + 1)
     starts = np.searchsorted(row, np.arange(len(rows_N)))
     return LabelIncidence(ids=ids, starts=starts, num_classes=num_labels + 1)
+
+
+def _target_incidence(column: TargetColumn, rows_N: NDArray[np.int64]) -> LabelIncidence:
+    num_labels = len(column.labels or ())
+    ids_N = column.values_N[rows_N].astype(np.int64)
+    return LabelIncidence(
+        ids=np.where(ids_N == NO_CLASS, num_labels, ids_N),
+        starts=np.arange(len(rows_N)),
+        num_classes=num_labels + 1,
+    )
 
 
 def _where_counted(counts_K: NDArray[np.int64], weigh: _CountsToWeights) -> NDArray[np.float64]:

@@ -3,7 +3,8 @@
 Axes: B clips, T samples, K labels.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -24,7 +25,32 @@ class AudioBatch:
     balance, mixing by weight, an epoch size or group batches; random numbers of an own
     augmentation should depend on it (`loader.randomness.sample_ids`)."""
     is_padding_B: torch.Tensor
-    """bool: rows that repeat a clip to fill the batch; leave them out of losses and metrics."""
+    """bool: rows that repeat a clip to fill the batch, or because their own clip could not be read
+    (`LoaderConfig.error_budget`); leave them out of losses and metrics."""
+    targets: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """What can be learned beside the labels, by name: int64 ids (B) for classes, -1 where a clip
+    has none; float32 (B) for numbers, NaN where it has none. `ShardLoader.target_labels` names the
+    classes."""
+    single_label_B: torch.Tensor | None = None
+    """What `label_B` returns; None where some clip of the selection has no or several labels."""
+    noise_snr_db_B: torch.Tensor | None = None
+    """float32: at which ratio noise was mixed in, NaN where none was; None without noise in the
+    loader's settings."""
+
+    @property
+    def label_B(self) -> torch.Tensor:
+        """int64: the label of each clip, for selections whose clips have exactly one each.
+
+        Raises:
+            AttributeError: some clip of the selection has none, or several.
+        """
+        if self.single_label_B is None:
+            raise AttributeError(
+                "label_B needs exactly one label a clip, and some clip of the selection has none "
+                "or several: use target_BK, or choose clips by include_labels, exclude_labels or "
+                "label_map"
+            )
+        return self.single_label_B
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -33,7 +59,8 @@ class AudioBatch:
         return (
             f"AudioBatch(wave_BT={self.wave_BT.dtype}{list(self.wave_BT.shape)}, "
             f"target_BK={self.target_BK.dtype}{list(self.target_BK.shape)}, "
-            f"num_padding={int(self.is_padding_B.sum())}, device={self.wave_BT.device})"
+            f"{self._shown_targets()}num_padding={int(self.is_padding_B.sum())}, "
+            f"device={self.wave_BT.device})"
         )
 
     def to(self, device: torch.device | str | int, *, non_blocking: bool = False) -> "AudioBatch":
@@ -43,22 +70,27 @@ class AudioBatch:
             device: Where to.
             non_blocking: Don't wait for the copy; it takes pinned memory to make a difference.
         """
-        return replace(
-            self,
-            wave_BT=self.wave_BT.to(device, non_blocking=non_blocking),
-            num_samples_B=self.num_samples_B.to(device, non_blocking=non_blocking),
-            target_BK=self.target_BK.to(device, non_blocking=non_blocking),
-            copy_B=self.copy_B.to(device, non_blocking=non_blocking),
-            is_padding_B=self.is_padding_B.to(device, non_blocking=non_blocking),
-        )
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "AudioBatch":
         """Return the batch in pinned memory, from which copies to the device run at full speed."""
+        return self._mapped(torch.Tensor.pin_memory)
+
+    def _mapped(self, move: Callable[[torch.Tensor], torch.Tensor]) -> "AudioBatch":
+        def moved(tensor: torch.Tensor | None) -> torch.Tensor | None:
+            return None if tensor is None else move(tensor)
+
         return replace(
             self,
-            wave_BT=self.wave_BT.pin_memory(),
-            num_samples_B=self.num_samples_B.pin_memory(),
-            target_BK=self.target_BK.pin_memory(),
-            copy_B=self.copy_B.pin_memory(),
-            is_padding_B=self.is_padding_B.pin_memory(),
+            wave_BT=move(self.wave_BT),
+            num_samples_B=move(self.num_samples_B),
+            target_BK=move(self.target_BK),
+            copy_B=move(self.copy_B),
+            is_padding_B=move(self.is_padding_B),
+            targets={name: move(tensor) for name, tensor in self.targets.items()},
+            single_label_B=moved(self.single_label_B),
+            noise_snr_db_B=moved(self.noise_snr_db_B),
         )
+
+    def _shown_targets(self) -> str:
+        return f"targets={', '.join(self.targets)}, " if self.targets else ""

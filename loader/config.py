@@ -1,6 +1,7 @@
 """Settings of a loader, refused early where they are wrong."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -8,6 +9,7 @@ from loader.balance import Balance
 from loader.dataset_config import DatasetConfig
 from loader.draws import MAX_EPOCH_SIZE, EpochSize
 from loader.groups import GroupBatches
+from loader.noise import NoiseConfig
 
 Crop = Literal["random", "start", "center"]
 Tail = Literal["drop", "pad", "cycle"]
@@ -41,6 +43,10 @@ class LoaderConfig:
     """Leave out samples with any of these labels."""
     min_seconds: float | None = None
     """Leave out shorter clips."""
+    include_targets: Mapping[str, tuple[str, ...]] | None = None
+    """Keep only samples whose class targets are these, e.g. `{"city": ("milan",)}`."""
+    label_map: Mapping[str, str | tuple[str, ...] | None] | None = None
+    """Labels renamed, merged or dropped, see `DatasetConfig.label_map`."""
     datasets: tuple[DatasetConfig, ...] = ()
     """Several datasets, mixed all through the epoch; labels of the same name become one."""
     balance: Balance | None = None
@@ -51,6 +57,8 @@ class LoaderConfig:
     them (each of them) has come once on average."""
     group_batches: GroupBatches | None = None
     """Batches of so many clips from each of their groups, e.g. speakers."""
+    noise: NoiseConfig | None = None
+    """Noise from another dataset that is mixed into the clips; `None` leaves them as they are."""
     tail: Tail = "drop"
     """What becomes of the samples that don't fill a step on all ranks: dropped; padded with
     repeats that `is_padding_B` marks; or topped up from the start of the same order."""
@@ -83,6 +91,18 @@ class LoaderConfig:
     """Requests to a remote store at a time; halved whenever it throttles."""
     fetch_timeout_seconds: float = 300.0
     """How long bytes may stay away, all retries included, before that is an error."""
+    error_budget: float = 0
+    """Samples that each rank may do without in an epoch, each counted once: a whole number, or
+    below 1 a share of the rank's samples, rounded up. A sample that is lost or damaged is read
+    once more, then quarantined, and another clip of its batch stands in for it, marked in
+    `is_padding_B`: the number of steps holds, and metrics stay exact. 0: the first such sample
+    is an error."""
+    quarantine_file: str | None = None
+    """A file in which quarantined samples are listed, one JSON object a line; those that it
+    lists already are not asked for. Delete it when the dataset is repaired."""
+    ceiling_batches: int | None = None
+    """For measuring only: after so many batches of an iteration these are handed out over and
+    over, so that the training loop shows how fast it goes without waiting for data."""
 
     def __post_init__(self) -> None:
         """Refuse what can't work.
@@ -95,6 +115,7 @@ class LoaderConfig:
         _check_datasets(self)
         _check_sampling(self)
         _check_fetching(self)
+        _check_failing(self)
 
     @property
     def selections(self) -> tuple[DatasetConfig, ...]:
@@ -116,7 +137,14 @@ class LoaderConfig:
         return tuple(weight for weight in weights if weight is not None) or None
 
 
-_FILTERS = ("folds", "include_labels", "exclude_labels", "min_seconds")
+_FILTERS = (
+    "folds",
+    "include_labels",
+    "exclude_labels",
+    "min_seconds",
+    "include_targets",
+    "label_map",
+)
 
 
 def _check_numbers(config: LoaderConfig) -> None:
@@ -155,6 +183,8 @@ def _check_choices(config: LoaderConfig) -> None:
         value = getattr(config, name)
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    if config.noise is not None and not isinstance(config.noise, NoiseConfig):
+        raise ValueError(f"noise must be a NoiseConfig or None, got {config.noise!r}")
     for name in ("shuffle", "verify_checksums"):
         value = getattr(config, name)
         if not isinstance(value, bool):
@@ -173,7 +203,7 @@ def _check_datasets(config: LoaderConfig) -> None:
     ):
         raise ValueError(f"datasets must be a tuple of DatasetConfig, got {datasets!r}")
     for name in ("url", "split", *_FILTERS):
-        if getattr(config, name) not in (None, ()):
+        if getattr(config, name) not in (None, (), {}):
             raise ValueError(
                 f"{name}={getattr(config, name)!r} and datasets are both set: {name} belongs into "
                 "each DatasetConfig"
@@ -227,6 +257,26 @@ def _check_fetching(config: LoaderConfig) -> None:
     seconds: object = config.fetch_timeout_seconds
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
         raise ValueError(f"fetch_timeout_seconds must be a number above 0, got {seconds!r}")
+
+
+def _check_failing(config: LoaderConfig) -> None:
+    budget: object = config.error_budget
+    is_share = isinstance(budget, float) and 0 <= budget < 1
+    if not is_share and not (_is_int(budget) and config.error_budget >= 0):
+        raise ValueError(
+            "error_budget must be a whole number of samples of at least 0, or a share of them "
+            f"below 1, got {budget!r}"
+        )
+    file: object = config.quarantine_file
+    if file is not None and (not isinstance(file, str) or not file):
+        raise ValueError(f"quarantine_file must be a path or None, got {file!r}")
+    if file is not None and not budget:
+        raise ValueError("quarantine_file needs an error_budget above 0: without, nothing goes in")
+    batches: object = config.ceiling_batches
+    if batches is not None and not (_is_int(batches) and isinstance(batches, int) and batches > 0):
+        raise ValueError(
+            f"ceiling_batches must be a whole number of at least 1 or None, got {batches!r}"
+        )
 
 
 def _is_int(value: object) -> bool:

@@ -4,8 +4,8 @@ Axes: N samples of the selection, B rows of a batch, K labels of the vocabulary.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from loader.filters import kept_rows
+from loader.filters import kept_by_targets, kept_rows
+from loader.targets import TargetColumn, load_targets
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.index import read_index
 from shardwriter.manifest import Manifest, load_manifest
@@ -55,6 +56,14 @@ class DatasetIndex:
     """N + 1 positions: sample i's labels are `label_ids[label_starts[i] : label_starts[i + 1]]`."""
     label_ids: NDArray[np.int32]
     keys: pa.LargeStringArray
+    targets: Mapping[str, TargetColumn] = field(default_factory=dict)
+    """What there is beside the labels, by name."""
+    has_single_labels: bool = field(init=False)
+    """Whether every sample has exactly one label."""
+
+    def __post_init__(self) -> None:
+        is_single = bool((np.diff(self.label_starts) == 1).all())
+        object.__setattr__(self, "has_single_labels", is_single)
 
     def __len__(self) -> int:
         return len(self.shard_N)
@@ -76,6 +85,12 @@ class DatasetIndex:
             target_BK[place, ids] = 1.0
         return target_BK
 
+    def single_labels_of(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Return the one label of some rows; None unless every sample of the index has one."""
+        if not self.has_single_labels:
+            return None
+        return self.label_ids[self.label_starts[rows_B]].astype(np.int64)
+
     def where(self, row: int) -> str:
         """Say where the audio of a row lies, for messages."""
         shard = self.shard_N[row]
@@ -93,6 +108,7 @@ def open_dataset(
     include_labels: Sequence[str] | None = None,
     exclude_labels: Sequence[str] = (),
     min_seconds: float | None = None,
+    include_targets: Mapping[str, Sequence[str]] | None = None,
 ) -> DatasetIndex:
     """Load the manifest and the index of one or more splits, and keep some of the samples.
 
@@ -106,17 +122,18 @@ def open_dataset(
         include_labels: Keep samples with at least one of these; `None` keeps every sample.
         exclude_labels: Leave out samples with any of these.
         min_seconds: Leave out shorter clips.
+        include_targets: Keep samples whose class targets are among these; `None` keeps all.
 
     Raises:
-        ConfigError: no dataset, split, fold or label of that name, or nothing is left, or the
-            samples have different rates.
+        ConfigError: no dataset, split, fold, label or class of that name, or nothing is left, or
+            the samples have different rates.
         ShardFormatError: manifest and index contradict each other, or one is damaged.
     """
     manifest = load_manifest(store)
     splits = (split,) if isinstance(split, str) else tuple(split)
     parts = [_load_split(store, manifest, name) for name in splits]
     entries = [entry for part in parts for entry in part.entries]
-    table = pa.concat_tables([part.table for part in parts])
+    table = pa.concat_tables([part.table for part in parts], promote_options="default")
     starts = np.cumsum([0] + [len(part.entries) for part in parts[:-1]])
     shard_N = np.concatenate(
         [part.shard_N + start for part, start in zip(parts, starts, strict=True)]
@@ -133,13 +150,21 @@ def open_dataset(
         min_seconds=min_seconds,
         where=where,
     )
+    targets = load_targets(table, manifest.settings, where=where)
+    is_kept_N &= kept_by_targets(targets, include_targets or {}, where=where)
     rows = rows[is_kept_N[rows]]
     if not len(rows):
         raise ConfigError(
             f"{where} has no samples, or none that all filters keep; choose another split, or "
             "fewer filters"
         )
-    index = _select(manifest, entries, table.take(pa.array(rows)), shard_N[rows], store, where)
+    index = replace(
+        _select(manifest, entries, table.take(pa.array(rows)), shard_N[rows], store, where),
+        targets={
+            name: replace(column, values_N=column.values_N[rows])
+            for name, column in targets.items()
+        },
+    )
     _check_bounds(index, entries, where=where)
     return index
 

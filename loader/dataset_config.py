@@ -1,6 +1,8 @@
 """What is taken of one dataset, refused early where it is wrong."""
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -20,6 +22,12 @@ class DatasetConfig:
     """Leave out samples with any of these labels."""
     min_seconds: float | None = None
     """Leave out shorter clips."""
+    include_targets: Mapping[str, tuple[str, ...]] | None = None
+    """Keep only samples whose class targets are these, e.g. `{"city": ("milan", "paris")}`; `None`
+    keeps all."""
+    label_map: Mapping[str, str | tuple[str, ...] | None] | None = None
+    """Labels renamed, merged, split (a tuple) or dropped (None); those not in it stay as they are.
+    The filters above name the dataset's own labels. No sample is left out by it."""
     weight: float | None = None
     """Share of the epoch, relative to the other datasets' weights: all of them have one or none.
     `None` takes all datasets together as if they were one."""
@@ -39,6 +47,8 @@ class DatasetConfig:
             _check_labels("include_labels", self.include_labels)
             _check_distinct("include_labels", self.include_labels)
         _check_labels("exclude_labels", self.exclude_labels)
+        _check_include_targets(self.include_targets)
+        _check_label_map(self.label_map)
         for name in ("min_seconds", "weight"):
             _check_positive(name, getattr(self, name))
 
@@ -61,6 +71,11 @@ class DatasetConfig:
             value = getattr(self, name)
             if value is not None:
                 parts.append(f"{name}={float(value)!r}")
+        if self.include_targets:
+            wanted = {name: sorted(labels) for name, labels in self.include_targets.items()}
+            parts.append(f"include_targets={json.dumps(wanted, sort_keys=True)}")
+        if self.label_map:
+            parts.append(f"label_map={json.dumps(dict(self.label_map), sort_keys=True)}")
         return " ".join(parts)
 
 
@@ -72,6 +87,33 @@ def _check_text(name: str, value: object) -> None:
 def _check_labels(name: str, labels: object) -> None:
     if not isinstance(labels, tuple) or not all(isinstance(label, str) for label in labels):
         raise ValueError(f"{name} must be a tuple of label names, got {labels!r}")
+
+
+def _check_include_targets(include: object) -> None:
+    if include is None:
+        return
+    if not isinstance(include, Mapping) or not include:
+        raise ValueError(
+            f"include_targets must map names of targets to tuples of classes, got {include!r}"
+        )
+    for name, labels in include.items():
+        _check_text("a target's name", name)
+        _check_labels(f"include_targets[{name!r}]", labels)
+        _check_distinct(f"include_targets[{name!r}]", labels)
+
+
+def _check_label_map(label_map: object) -> None:
+    if label_map is None:
+        return
+    if not isinstance(label_map, Mapping):
+        raise ValueError(f"label_map must map labels to labels, got {label_map!r}")
+    for label, names in label_map.items():
+        _check_text("label_map: a label", label)
+        several = names if isinstance(names, tuple) else (names,)
+        for name in () if names is None else several:
+            _check_text(f"label_map[{label!r}]", name)
+        if names is not None:
+            _check_distinct(f"label_map[{label!r}]", several)
 
 
 def _check_distinct(name: str, values: tuple[object, ...]) -> None:

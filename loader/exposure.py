@@ -71,6 +71,7 @@ def exposure_of(
     expected_N: NDArray[np.float64] | None,
     delivered: slice,
     num_cycled: int = 0,
+    target: str | None = None,
 ) -> Exposure:
     """Return the exposure of an epoch.
 
@@ -83,12 +84,14 @@ def exposure_of(
         expected_N: Copies of each row on average over epochs; `None`: as in this epoch.
         delivered: The stretch of the order that was delivered.
         num_cycled: Samples from the order's start that were delivered once more at its end.
+        target: Name of the class target whose classes are counted; None: the labels.
     """
     copies_N = np.bincount(order.rows_M, minlength=len(index))
     delivered_N = np.bincount(order.rows_M[delivered], minlength=len(index))
     again = np.arange(num_cycled) % len(order)
     delivered_N += np.bincount(order.rows_M[again], minlength=len(index))
-    incidence = label_incidence(index, np.arange(len(index), dtype=np.int64))
+    incidence = label_incidence(index, np.arange(len(index), dtype=np.int64), target)
+    labels = index.labels if target is None else index.targets[target].labels or ()
 
     def per_label(values_N: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
         counts_N = np.diff(np.append(incidence.starts, len(incidence.ids)))
@@ -97,11 +100,11 @@ def exposure_of(
             weights=np.repeat(values_N, counts_N),
             minlength=incidence.num_classes,
         )
-        return sums[: len(index.labels)].astype(np.float64)
+        return sums[: len(labels)].astype(np.float64)
 
     target_N = copies_N if expected_N is None else expected_N
     return Exposure(
-        labels=index.labels,
+        labels=labels,
         num_clips_K=per_label(np.ones(len(index))).astype(np.int64),
         target_K=per_label(target_N),
         planned_K=per_label(copies_N).astype(np.int64),

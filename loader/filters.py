@@ -3,13 +3,14 @@
 Axes: N samples of the index.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from loader.targets import TargetColumn, class_target_of
 from shardwriter.errors import ConfigError
 
 
@@ -48,6 +49,28 @@ def kept_rows(
         num_samples_N = table["num_samples"].to_numpy()
         # The product may come out a rounding above a whole number of samples.
         is_kept_N &= num_samples_N >= min_seconds * table["sample_rate_hz"].to_numpy() - 1e-6
+    return is_kept_N
+
+
+def kept_by_targets(
+    targets: Mapping[str, TargetColumn], include: Mapping[str, Sequence[str]], *, where: str
+) -> NDArray[np.bool_] | bool:
+    """Return which rows have, for each target of `include`, one of the classes there.
+
+    Raises:
+        ConfigError: no class target of that name, or no class of that name in it.
+    """
+    is_kept_N: NDArray[np.bool_] | bool = True
+    for name, wanted in include.items():
+        column = class_target_of(targets, name)
+        labels = column.labels or ()
+        unknown = sorted(set(wanted) - set(labels))
+        if unknown:
+            raise ConfigError(
+                f"target {name!r} of {where} has no class {unknown}; its {len(labels)} classes "
+                f"begin with {', '.join(labels[:20])}"
+            )
+        is_kept_N = is_kept_N & np.isin(column.values_N, [labels.index(label) for label in wanted])
     return is_kept_N
 
 

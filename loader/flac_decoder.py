@@ -185,6 +185,11 @@ def _describe_problem(
 
 def describe_other_clip(*, expected: tuple[int, int, int], got: tuple[int, int, int]) -> str:
     """Say that a clip is not the one of the index; each is rate, channels, samples."""
+    if expected[0] == got[0] and expected[2] == got[2]:
+        return (
+            f"expected one channel, got {got[1]}: the loader takes mono audio; ingest the dataset, "
+            "which mixes its clips down"
+        )
     return (
         f"expected {_describe(*expected)}, got {_describe(*got)}: "
         "index and shard are not of the same ingest; copy or ingest them again"

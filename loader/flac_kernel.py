@@ -38,6 +38,8 @@ BAD_SUBFRAME, BAD_RESIDUAL, BAD_CRC, BAD_ORDER, BAD_RANGE = 5, 6, 7, 8, 9
 _MAX_BLOCK = 65536
 _MAX_ORDER = 32
 _MAX_LANE_ORDER = 12
+_STEPS = 8
+"""Samples of each lane that are restored in one go, without leaving the registers."""
 _SAMPLE_BITS = 16
 _PROBES = 12
 """Halvings of the bytes in the search for a frame; what is left is walked through."""
@@ -57,7 +59,7 @@ def _crc_table(polynomial: int, num_bits: int, depth: int) -> NDArray[np.int64]:
 
 
 _CRC8 = _crc_table(0x07, 8, 1)
-_CRC16 = _crc_table(0x8005, 16, 8)
+_CRC16 = _crc_table(0x8005, 16, 16).astype(np.uint16)  # small, to stay in the first cache
 _FIXED = np.array(
     [[0, 0, 0, 0], [1, 0, 0, 0], [2, -1, 0, 0], [3, -3, 1, 0], [4, -6, 4, -1]], dtype=np.int32
 )
@@ -95,18 +97,22 @@ def _signed(data, position, num_bits):
 
 @_jit
 def _crc16(data, start, stop):
-    crc, at = np.int64(0), start
-    while at + 8 <= stop:
-        low = _load(data, at) ^ (np.uint64(crc) << np.uint64(48))
-        crc = 0
+    crc, at = np.uint64(0), start
+    while at + 16 <= stop:
+        low, high = _load(data, at + 8), _load(data, at) ^ (crc << np.uint64(48))
+        crc = np.uint64(0)
         for place in range(8):
-            crc ^= _CRC16[np.uint64(256 * place) + (low & np.uint64(255))]
+            crc ^= np.uint64(_CRC16[np.uint64(256 * place) + (low & np.uint64(255))])
             low >>= np.uint64(8)
-        at += 8
+        for place in range(8, 16):
+            crc ^= np.uint64(_CRC16[np.uint64(256 * place) + (high & np.uint64(255))])
+            high >>= np.uint64(8)
+        at += 16
     while at < stop:
-        crc = (crc << 8 ^ _CRC16[crc >> 8 ^ data[at]]) & 0xFFFF
+        byte = crc >> np.uint64(8) ^ np.uint64(data[at])
+        crc = (crc << np.uint64(8) ^ np.uint64(_CRC16[byte])) & np.uint64(0xFFFF)
         at += 1
-    return crc
+    return np.int64(crc)
 
 
 @_jit
@@ -184,40 +190,53 @@ def _long_code(data, position, end, bits):
 
 
 @_jit
+def _code(window, bits):
+    """Return the Rice code at the top of a window, unfolded to a sign, as it is, and its length.
+
+    All three are of use only if the window holds the whole code.
+    """
+    zeros = np.int64(leading_zeros(window))
+    used = zeros + 1 + bits
+    # Shifts are taken modulo 64: beyond that LLVM's have no meaning.
+    tail = np.int64(window >> np.uint64(-used & 63))
+    value = ((zeros - 1) << bits) + tail
+    return (value >> 1) ^ -(value & 1), value, used
+
+
+@_jit
 def _rice(data, position, end, bits, x, at, stop):
     """Read Rice codes into `x[at:stop:LANES]`; return the position behind them, or -1."""
-    byte, last = position >> 3, (end >> 3) + 8
-    window = _load(data, byte) << np.uint64(position & 7)
-    valid = 56 - (position & 7)
-    byte += 7
-    tail = np.uint64(63 - bits)
     large = np.int64(0)
-    while at < stop:
-        # `window` holds `valid` bits at its top; whole bytes are added until it holds 56 or more.
-        window |= _load(data, byte) >> np.uint64(valid)
-        byte += (63 - valid) >> 3
-        valid |= 56
-        zeros = np.int64(leading_zeros(window))
-        used = zeros + 1 + bits
-        if used <= 56:
-            window <<= np.uint64(zeros + 1)
-            value = zeros << bits | np.int64((window >> np.uint64(1)) >> tail)
-            window <<= np.uint64(bits)
-            valid -= used
-        else:
-            value, position = _long_code(data, byte * 8 - valid, end, bits)
+    while at < stop and position <= end:
+        # 57 bits at least. Several codes from one load, as its latency is most of the time.
+        window = _load(data, position >> 3) << np.uint64(position & 7)
+        value_0, raw_0, used_0 = _code(window, bits)
+        window <<= np.uint64(used_0 & 63)
+        if at + 3 * LANES < stop:
+            value_1, raw_1, used_1 = _code(window, bits)
+            window <<= np.uint64(used_1 & 63)
+            value_2, raw_2, used_2 = _code(window, bits)
+            window <<= np.uint64(used_2 & 63)
+            value_3, raw_3, used_3 = _code(window, bits)
+            used = used_0 + used_1 + used_2 + used_3
+            if used <= 57:
+                x[at] = value_0
+                x[at + LANES] = value_1
+                x[at + 2 * LANES] = value_2
+                x[at + 3 * LANES] = value_3
+                large |= raw_0 | raw_1 | raw_2 | raw_3
+                position += used
+                at += 4 * LANES
+                continue
+        if used_0 > 57:
+            raw_0, position = _long_code(data, position, end, bits)
             if position < 0:
                 return np.int64(-1)
-            byte = position >> 3
-            window = _load(data, byte) << np.uint64(position & 7)
-            valid = 56 - (position & 7)
-            byte += 7
-        if byte > last:
-            return np.int64(-1)
-        large |= value
-        x[at] = (value >> 1) ^ -(value & 1)
+            value_0, used_0 = (raw_0 >> 1) ^ -(raw_0 & 1), 0
+        x[at] = value_0
+        large |= raw_0
+        position += used_0
         at += LANES
-    position = byte * 8 - valid
     return position if position <= end and large >> 32 == 0 else np.int64(-1)
 
 
@@ -342,57 +361,127 @@ def _subframe(data, position, end, size, x, lane, c, shifts, wasted, alone):
     return np.int64(-BAD_SUBFRAME)
 
 
-def _lane_step(order: int) -> Any:
-    """Return a function that adds its prediction to one sample of all lanes.
+def _lanes_of(context, builder, signature, arguments):
+    """Return functions that load and store the lanes at an index of an argument's array."""
+    kind = ir.VectorType(ir.IntType(32), LANES)
+
+    def pointer(place, index):
+        array = context.make_array(signature.args[place])
+        base = array(context, builder, arguments[place]).data
+        return builder.bitcast(builder.gep(base, [index]), kind.as_pointer())
+
+    def load(place, index):
+        return builder.load(pointer(place, index), align=4)
+
+    def store(value, place, index):
+        builder.store(value, pointer(place, index), align=4)
+
+    return load, store
+
+
+def _number(value: int) -> Any:
+    return ir.Constant(ir.IntType(64), value)
+
+
+def _lane_steps(order: int) -> Any:
+    """Return a function that adds its prediction to `_STEPS` samples of all lanes.
 
     It is put together from LLVM's vector instructions: numba's compiler can't know that the
     coefficients don't change as samples are stored, and then works lane by lane, 5 x slower.
     """
 
     @numba.extending.intrinsic
-    def step(_context, x, _at, c, shifts):
+    def steps(_context, x, _at, c, shifts):
         def build(context, builder, signature, arguments):
-            def base(place):
-                array = context.make_array(signature.args[place])
-                return array(context, builder, arguments[place]).data
-
-            def vector(pointer, index):
-                return builder.bitcast(builder.gep(pointer, [index]), lanes.as_pointer())
-
-            lanes, number = ir.VectorType(ir.IntType(32), LANES), ir.IntType(64)
-            x_base, c_base, shifts_base, at = base(0), base(2), base(3), arguments[1]
-            total = ir.Constant(lanes, [0] * LANES)
-            for place in reversed(range(order)):  # what was stored last is needed last
-                past = builder.sub(at, ir.Constant(number, (place + 1) * LANES))
-                sample = builder.load(vector(x_base, past), align=4)
-                factor = builder.load(vector(c_base, ir.Constant(number, place * LANES)), align=4)
-                total = builder.add(total, builder.mul(sample, factor))
-            shift = builder.load(vector(shifts_base, ir.Constant(number, 0)), align=4)
-            now = vector(x_base, at)
-            value = builder.add(builder.load(now, align=4), builder.ashr(total, shift))
-            builder.store(value, now, align=4)
+            load, store = _lanes_of(context, builder, signature, arguments)
+            at = arguments[1]
+            shift = load(3, _number(0))
+            factors = [load(2, _number(place * LANES)) for place in range(order)]
+            past = [  # the last one first
+                load(0, builder.sub(at, _number((place + 1) * LANES))) for place in range(order)
+            ]
+            for step in range(_STEPS):
+                total = builder.mul(past[-1], factors[-1])
+                for place in reversed(range(order - 1)):  # what is made last is needed last
+                    total = builder.add(total, builder.mul(past[place], factors[place]))
+                now = builder.add(at, _number(step * LANES))
+                value = builder.add(load(0, now), builder.ashr(total, shift))
+                store(value, 0, now)
+                past = [value, *past[:-1]]
             return context.get_dummy_value()
 
         return numba.types.void(x, numba.types.intp, c, shifts), build
 
-    return step
+    return steps
 
 
-_step_8 = _lane_step(8)
-_step_12 = _lane_step(_MAX_LANE_ORDER)
+_steps_8 = _lane_steps(8)
+_steps_12 = _lane_steps(_MAX_LANE_ORDER)
 
 
 @_jit
 def _restore_lanes(x, size, c, shifts):
-    """Undo the prediction of all lanes from sample `_MAX_LANE_ORDER` on."""
+    """Undo the prediction of all lanes from sample `_MAX_LANE_ORDER` on; up to a step more."""
     is_long = False
     for place in range(8 * LANES, _MAX_LANE_ORDER * LANES):
         is_long |= c[place] != 0
-    for t in range(_MAX_LANE_ORDER, size):
+    for t in range(_MAX_LANE_ORDER, size, _STEPS):
         if is_long:
-            _step_12(x, t * LANES, c, shifts)
+            _steps_12(x, t * LANES, c, shifts)
         else:
-            _step_8(x, t * LANES, c, shifts)
+            _steps_8(x, t * LANES, c, shifts)
+
+
+@numba.extending.intrinsic
+def _transpose_lanes(_context, x, _at, widths, row_T, places):
+    """Copy `LANES` samples of every lane, lane l to `row_T[places[l]:]`, as vectors.
+
+    `widths` holds, by lane, the wasted bits, the bound of samples in 16 bits without these, the
+    bits that are set beyond it, and gets those that were.
+    """
+
+    def build(context, builder, signature, arguments):
+        load, store = _lanes_of(context, builder, signature, arguments)
+        wasted, bound, beyond, outside = (load(2, _number(n * LANES)) for n in range(4))
+        narrow = ir.VectorType(ir.IntType(16), LANES)
+        vectors = []
+        for step in range(LANES):
+            value = load(0, builder.add(arguments[1], _number(step * LANES)))
+            outside = builder.or_(outside, builder.and_(builder.add(value, bound), beyond))
+            vectors.append(builder.trunc(builder.shl(value, wasted), narrow))
+        store(outside, 2, _number(3 * LANES))
+        width = 1
+        while len(vectors) > 1:
+            vectors = [
+                builder.shuffle_vector(one, two, _zipped(width))
+                for one, two in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+            width *= 2
+        row = context.make_array(signature.args[3])(context, builder, arguments[3]).data
+        array = context.make_array(signature.args[4])(context, builder, arguments[4]).data
+        for lane in range(LANES):
+            part = ir.Constant(
+                ir.VectorType(ir.IntType(32), LANES), [lane * LANES + n for n in range(LANES)]
+            )
+            samples = builder.shuffle_vector(vectors[0], ir.Constant(vectors[0].type, None), part)
+            place = builder.load(builder.gep(array, [_number(lane)]))
+            target = builder.bitcast(builder.gep(row, [place]), narrow.as_pointer())
+            builder.store(samples, target, align=2)
+        return context.get_dummy_value()
+
+    return numba.types.void(x, numba.types.intp, widths, row_T, places), build
+
+
+def _zipped(width: int) -> Any:
+    """Return the order that puts `width` of one vector beside `width` of another, by lane."""
+    other = width * LANES
+    order = [
+        part * other + lane * width + place
+        for lane in range(LANES)
+        for part in range(2)
+        for place in range(width)
+    ]
+    return ir.Constant(ir.VectorType(ir.IntType(32), 2 * other), order)
 
 
 @_jit
@@ -407,6 +496,29 @@ def _copy_lane(x, lane, first, last, wasted, row_T, at):
         outside |= np.int32(value + bound) & ~np.int32(2 * bound - 1)
         row_T[np.uint64(at + place)] = np.int16(value << wasted)
     return outside == 0
+
+
+@_jit
+def _copy_all_lanes(x, first, last, wasted, offsets, row_T, widths, places):
+    """Copy samples `first` to `last` of all lanes, lane l to `row_T[offsets[l] + first:]`.
+
+    Returns the sample up to which that is done, or -1 where some don't fit 16 bits.
+    """
+    for lane in range(LANES):
+        bound = 1 << (_SAMPLE_BITS - 1 - wasted[lane])
+        widths[lane] = wasted[lane]
+        widths[LANES + lane] = bound
+        widths[2 * LANES + lane] = ~(2 * bound - 1)
+        widths[3 * LANES + lane] = 0
+    while first + LANES <= last:
+        for lane in range(LANES):
+            places[lane] = offsets[lane] + first
+        _transpose_lanes(x, first * LANES, widths, row_T, places)
+        first += LANES
+    outside = np.int32(0)
+    for lane in range(LANES):
+        outside |= widths[3 * LANES + lane]
+    return first if outside == 0 else np.int64(-1)
 
 
 @_jit
@@ -465,19 +577,38 @@ def _read_frame(data, at, end, sample, nominal, varies, lane, check, work):
 
 @_jit
 def _flush(x, c, shifts, wasted, firsts, sizes, used, start, row_T, num):
-    """Restore the lanes in use and copy what is in the window; return the first bad lane or -1."""
-    longest = np.int64(0)
+    """Restore the lanes in use and copy what is in the window; return whether all fit 16 bits."""
+    longest, low, high = np.int64(0), np.int64(0), np.int64(_MAX_BLOCK)
+    offsets, places = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
     for lane in range(used):
         longest = max(longest, sizes[lane])
+        offsets[lane] = firsts[lane] - start
+        low = max(low, -offsets[lane])
+        high = min(high, sizes[lane], num - offsets[lane])
     _restore_lanes(x, longest, c, shifts)
+    done = low
+    if used == LANES and low < high:
+        widths = np.empty(4 * LANES, np.int32)
+        done = _copy_all_lanes(x, low, high, wasted, offsets, row_T, widths, places)
+        if done < 0:
+            return False
     for lane in range(used):
-        first = max(start - firsts[lane], 0)
-        last = min(start + num - firsts[lane], sizes[lane])
-        if first < last and not _copy_lane(
-            x, lane, first, last, wasted[lane], row_T, firsts[lane] + first - start
+        first, last = max(-offsets[lane], 0), min(num - offsets[lane], sizes[lane])
+        middle = min(low, last)
+        if not (
+            _copy_lane(x, lane, first, middle, wasted[lane], row_T, offsets[lane] + first)
+            and _copy_lane(
+                x,
+                lane,
+                max(done, first),
+                last,
+                wasted[lane],
+                row_T,
+                offsets[lane] + max(done, first),
+            )
         ):
-            return lane
-    return -1
+            return False
+    return True
 
 
 @_jit
@@ -496,7 +627,7 @@ def _decode_from(data, at, sample, end, varies, nominal, start, num, row_T, chec
         lane += sample + size > start
         sample += size
         if lane == LANES or (lane and sample >= start + num):
-            if _flush(x, c, shifts, wasted, firsts, sizes, lane, start, row_T, num) >= 0:
+            if not _flush(x, c, shifts, wasted, firsts, sizes, lane, start, row_T, num):
                 return np.int64(BAD_RANGE), bytes_at
             lane, bytes_at = 0, at
     return np.int64(OK), at
@@ -564,7 +695,7 @@ def decode_clips(data, ends, starts, nums, clips, rate, out_BT, rows, check, rep
         check: Whether the CRC-16 of each frame is checked.
         reports: int64 (clips, `REPORT_FIELDS`), filled in.
     """
-    x = np.zeros(_MAX_BLOCK * LANES, np.int32)
+    x = np.zeros((_MAX_BLOCK + _STEPS) * LANES, np.int32)
     c, shifts = np.zeros(_MAX_LANE_ORDER * LANES, np.int32), np.zeros(LANES, np.int32)
     wasted, alone = np.zeros(LANES, np.int64), np.zeros(_MAX_ORDER, np.int32)
     work = x, c, shifts, wasted, alone

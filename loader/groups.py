@@ -16,9 +16,10 @@ from loader.dataset import DatasetIndex
 from loader.plan import EpochOrder, order_of_units
 from loader.randomness import OrderStream, order_bits
 from loader.spread import spread_copies
+from loader.targets import class_target_of
 from shardwriter.errors import ConfigError
 
-GroupBy = Literal["group", "label"]
+GroupBy = Literal["group", "label", "target"]
 Rest = Literal["cycle", "drop"]
 
 
@@ -30,7 +31,9 @@ class GroupBatches:
     """U; the loader's `batch_size` is P times it."""
     by: GroupBy = "group"
     """`group` is the index's column, e.g. a speaker or recording; `label` takes clips of the same
-    label, of which each then has exactly one."""
+    label, of which each then has exactly one; `target` those of the same class of `target`."""
+    target: str | None = None
+    """Name of a class target."""
     rest: Rest = "cycle"
     """What becomes of the clips of a group that don't fill a visit: `cycle` fills it up with the
     group's clips from the first on, also again and again where a group has fewer than U (each
@@ -48,6 +51,11 @@ class GroupBatches:
             value = getattr(self, name)
             if value not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        if (self.by == "target") != (self.target is not None):
+            raise ValueError(
+                f"by={self.by!r} and target={self.target!r}: the name of a target belongs to "
+                "by='target', and only there"
+            )
 
     def num_visits_G(self, size_G: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the visits that groups of some sizes make in an epoch."""
@@ -56,13 +64,17 @@ class GroupBatches:
         return size_G // self.clips_per_group
 
 
-def groups_of(index: DatasetIndex, by: GroupBy) -> NDArray[np.int64]:
+def groups_of(index: DatasetIndex, by: GroupBy, target: str | None = None) -> NDArray[np.int64]:
     """Return the group of each row, from 0.
 
     Raises:
-        ConfigError: a clip is in no group, or has several labels where these are the groups.
+        ConfigError: a clip is in no group, or has several labels where these are the groups, or
+            there is no such target.
     """
-    if by == "group":
+    if by == "target":
+        group_N = class_target_of(index.targets, target or "").values_N.astype(np.int64)
+        is_bad_N, what = group_N < 0, f"no {target}"
+    elif by == "group":
         group_N = index.group_N.astype(np.int64)
         is_bad_N, what = group_N < 0, "no group"
     else:

@@ -3,7 +3,7 @@
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loader.batch import AudioBatch
 from loader.stats import FillStats
@@ -66,6 +66,7 @@ class EpochIterator:
                 "closed, or a batch failed; go on with a new iter(loader)"
             )
         batch, fills = made
+        batch = _renamed(batch, fills)
         self._num_steps_left -= 1
         got_at = time.perf_counter()
         self._on_delivery(
@@ -84,3 +85,12 @@ class EpochIterator:
         """End the pass: what was made ahead is thrown away, the threads end by themselves."""
         self._is_closed = True
         self._batches.close()
+
+
+def _renamed(batch: AudioBatch, fills: list[FillStats]) -> AudioBatch:
+    """Return the batch with the keys of the clips that stand in for others."""
+    key_by_place = {each.place: each.key for fill in fills for each in fill.replaced}
+    if not key_by_place:
+        return batch
+    keys = (key_by_place.get(place, key) for place, key in enumerate(batch.keys))
+    return replace(batch, keys=tuple(keys))

@@ -2,8 +2,10 @@
 
 import contextlib
 import itertools
+import logging
+import time
 import weakref
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from loader.assemble import BatchAssembler
+from loader.assemble import BatchAssembler, StandIns
 from loader.batch import AudioBatch
+from loader.ceiling import replayed
 from loader.config import LoaderConfig
 from loader.dataset import DatasetIndex
 from loader.exposure import Exposure, exposure_of
 from loader.iteration import Delivery, EpochIterator
+from loader.mending import Mender
 from loader.mixture import open_datasets
+from loader.noise_source import NoiseSource
 from loader.plan import EpochOrder
 from loader.prefetch import Job, run_ahead
+from loader.quarantine import Quarantine, QuarantinedSample
+from loader.replacement import Clip, stand_in_places
 from loader.resampling_buffer import (
     NEVER,
     BufferStats,
@@ -34,9 +41,12 @@ from loader.state import LoaderState, bounded
 from loader.stats import FillStats, LoaderStats
 from loader.stream import FetchSettings, SampleReader
 from loader.stripe import Stripe
+from loader.targets import class_target_of
 from loader.world import World
-from shardwriter.errors import ConfigError
+from shardwriter.errors import ConfigError, LoaderStateError
 from shardwriter.storage import Store, open_store
+
+logger = logging.getLogger(__name__)
 
 _MAX_OPEN_FILES = 512
 """Half of the usual limit of 1024 a process."""
@@ -68,6 +78,7 @@ class ShardLoader:
         *,
         world: World | None = None,
         store: Store | Sequence[Store] | None = None,
+        noise_store: Store | None = None,
     ) -> None:
         """Open the datasets and plan; no audio is read yet.
 
@@ -76,6 +87,7 @@ class ShardLoader:
             world: This process among all; `None` means as torchrun set the environment.
             store: Where `config.url` lies, already open: for S3 that needs `S3Options`. For
                 several datasets one each, in their order.
+            noise_store: Where `config.noise.url` lies, likewise.
 
         Raises:
             ConfigError: a dataset is not there, nothing is selected, or it gives no step.
@@ -107,17 +119,43 @@ class ShardLoader:
             num_ranks=len(self.world.ranks_of_node),
         )
         self._buffer = ResamplingBuffer(max_bytes=config.resampling_buffer_bytes)
+        self._noise = _open_noise(config, self.index, noise_store)
+        self._quarantine = Quarantine(
+            self.index,
+            budget=config.error_budget,
+            num_samples=len(self) * config.batch_size,
+            file=None if config.quarantine_file is None else Path(config.quarantine_file),
+        )
+        window_num_samples = _window_num_samples(config, self.index)
         self._assembler = BatchAssembler(
             config=config,
             index=self.index,
             buffer=self._buffer,
-            window_num_samples=_window_num_samples(config, self.index),
+            mender=Mender(
+                config=config,
+                index=self.index,
+                quarantine=self._quarantine,
+                read_again=self._reader.read_again,
+                window_num_samples=window_num_samples,
+            ),
+            window_num_samples=window_num_samples,
             pin_memory=_pins_memory(config),
+            noise=self._noise,
         )
         self._epoch = 0
         self._cursor = 0
         self._is_epoch_delivered = False
-        self._stats = LoaderStats(num_threads=config.num_threads)
+        self._stats = LoaderStats(
+            num_threads=config.num_threads, ceiling_batches=config.ceiling_batches
+        )
+        self._plan_seconds = 0.0
+        self._num_ready = 0
+        if config.ceiling_batches is not None:
+            logger.warning(
+                "ceiling mode: %d batches are handed out over and over; measure with it, don't "
+                "train with it",
+                config.ceiling_batches,
+            )
         # Weak, so that leaving a loop early lets go of the iterator, and with it of its threads.
         self._iterator: weakref.ref[EpochIterator] | None = None
 
@@ -127,9 +165,27 @@ class ShardLoader:
         return self.index.labels
 
     @property
+    def target_names(self) -> tuple[str, ...]:
+        """What `AudioBatch.targets` holds."""
+        return tuple(self.index.targets)
+
+    def target_labels(self, name: str) -> tuple[str, ...]:
+        """Return the classes of a target: id i of `AudioBatch.targets[name]` is the i-th.
+
+        Raises:
+            ConfigError: no dataset has a target of that name, or it is a number.
+        """
+        return class_target_of(self.index.targets, name).labels or ()
+
+    @property
     def sample_rate_hz(self) -> int:
         """Rate of the audio."""
         return self.index.sample_rate_hz
+
+    @property
+    def num_draws(self) -> int:
+        """Samples in an epoch of all ranks, before `tail` drops or repeats some of them."""
+        return self._sampling.num_draws
 
     @property
     def epoch(self) -> int:
@@ -153,11 +209,14 @@ class ShardLoader:
         self.close()
         on_end = contextlib.ExitStack()
         batches = run_ahead(
-            self._jobs(epoch=self._epoch, cursor=self._cursor, on_end=on_end),
+            self._timed(self._jobs(epoch=self._epoch, cursor=self._cursor, on_end=on_end)),
             num_threads=self.config.num_threads,
             num_ahead=self.config.prefetch_batches,
             on_end=on_end.close,
+            on_ask=self._note_ready,
         )
+        if self.config.ceiling_batches is not None:
+            batches = replayed(batches, num_kept=self.config.ceiling_batches)
         iterator = EpochIterator(
             batches,
             num_steps=self.steps_remaining,
@@ -185,9 +244,13 @@ class ShardLoader:
     def state_dict(self) -> dict[str, Any]:
         """Return the position for a checkpoint: under 1 kB of JSON, the same on every rank.
 
-        Save it after the same step on every rank (one rank's is enough).
+        Save it after the same step on every rank (one rank's is enough). In ceiling mode it says
+        so, and can't be loaded: the samples before it were not delivered.
         """
-        return self._state().to_dict()
+        state = self._state().to_dict()
+        if self.config.ceiling_batches is not None:
+            state["ceiling_batches"] = self.config.ceiling_batches
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to a saved position, also of a run with another world, batch size or thread count.
@@ -199,13 +262,32 @@ class ShardLoader:
         Raises:
             LoaderStateError: the state is of another dataset, selection, order or version.
         """
+        if "ceiling_batches" in state:
+            raise LoaderStateError(
+                "ceiling_batches: the state was saved in ceiling mode, in which a few batches are "
+                "repeated and the others never read; load one of a real run"
+            )
         saved = LoaderState.from_dict(state)
         saved.check_fits(self._state(), num_samples=self._num_draws)
         self._go_to(epoch=saved.epoch, cursor=saved.cursor)
 
     def stats(self) -> LoaderStats:
         """Return what was delivered since the loader was made, and what it took."""
-        return replace(self._stats, reader=self._reader.stats())
+        return replace(
+            self._stats,
+            reader=self._reader.stats(),
+            buffer=self._buffer.stats(),
+            num_quarantined=len(self._quarantine),
+            plan_seconds=self._plan_seconds,
+        )
+
+    def quarantine(self) -> tuple[QuarantinedSample, ...]:
+        """Return this rank's samples that could not be read, in the order they were found.
+
+        They are not asked for again while this loader lives. They are not in `state_dict`: after
+        a repair a resumed run should have them back. See `LoaderConfig.quarantine_file`.
+        """
+        return self._quarantine.samples
 
     def buffer_stats(self) -> BufferStats:
         """Return what the resampling buffer did; nothing without repeats in an epoch."""
@@ -213,6 +295,8 @@ class ShardLoader:
 
     def exposure(self, epoch: int | None = None) -> Exposure:
         """Return how often each class comes: as intended, planned, and delivered to all ranks.
+
+        The classes are those that are balanced: the labels, or those of `balance.target`.
 
         No communication is needed for it: the plan is the same on every rank.
 
@@ -233,6 +317,7 @@ class ShardLoader:
             expected_N=self._sampling.expected_N,
             delivered=slice(0, delivered),
             num_cycled=num_cycled,
+            target=None if self.config.balance is None else self.config.balance.target,
         )
 
     def close(self) -> None:
@@ -246,7 +331,7 @@ class ShardLoader:
         return LoaderState(
             dataset_digest=self.index.digest,
             selection=bounded("; ".join(part.describe() for part in self.config.selections)),
-            sampling=bounded(self._sampling.describe()),
+            sampling=bounded(self._describe_sampling()),
             seed=self.config.seed,
             shuffle=self.config.shuffle,
             open_shards=self.config.open_shards,
@@ -254,6 +339,10 @@ class ShardLoader:
             epoch=self._epoch,
             cursor=self._cursor,
         )
+
+    def _describe_sampling(self) -> str:
+        noise = "" if self._noise is None else f" {self._noise.describe()}"
+        return self._sampling.describe() + noise
 
     def _go_to(self, *, epoch: int, cursor: int = 0) -> None:
         self.close()
@@ -266,8 +355,33 @@ class ShardLoader:
         place_SB = self._stripe.deal(order, cursor=cursor)
         steps = self._steps(order, place_SB)
         rows = self._rows_of_node(order, cursor=cursor)
-        for step, read_place in self._reader.read_ahead(steps, order_N=rows, on_end=on_end):
-            yield self._assembler.begin(step, read_place, epoch=epoch)
+        reading = self._reader.read_ahead(steps, order_N=rows, on_end=on_end)
+        for number, (step, read_place) in enumerate(reading):
+            stand_ins = self._stand_ins(order, place_SB, number)
+            yield self._assembler.begin(step, read_place, stand_ins, epoch=epoch)
+
+    def _timed(
+        self, jobs: Iterable[Job[AudioBatch, FillStats]]
+    ) -> Iterator[Job[AudioBatch, FillStats]]:
+        """Yield jobs, and count the time that planning them takes."""
+        iterator = iter(jobs)
+        while True:
+            begin = time.perf_counter()
+            job = next(iterator, None)
+            self._plan_seconds += time.perf_counter() - begin
+            if job is None:
+                return
+            yield job
+
+    def _stand_ins(self, order: EpochOrder, place_SB: NDArray[np.int64], step: int) -> StandIns:
+        """Return what tells the clips that may stand in for one of a step's."""
+
+        def clips(place: int) -> Iterator[Clip]:
+            for other in stand_in_places(place_SB, step=step, place=place, unit=order.unit):
+                within = other % len(order)
+                yield Clip(row=int(order.rows_M[within]), copy=int(order.copies_M[within]))
+
+        return clips
 
     def _rows_of_node(self, order: EpochOrder, *, cursor: int) -> NDArray[np.int64]:
         """Return the rows that the ranks of this machine get, in the order of use."""
@@ -283,7 +397,9 @@ class ShardLoader:
     def _steps(self, order: EpochOrder, place_SB: NDArray[np.int64]) -> Iterator[PlannedStep]:
         """Yield this rank's steps, and where the bytes of each come from."""
         for place_B, sources in zip(place_SB, self._sources(order, place_SB), strict=True):
-            yield PlannedStep(plan=self._stripe.step(order, place_B), sources=sources)
+            plan = self._stripe.step(order, place_B)
+            lost_places = self._quarantine.places(plan.rows_B)
+            yield PlannedStep(plan=plan, sources=sources, lost_places=lost_places)
 
     def _sources(
         self, order: EpochOrder, place_SB: NDArray[np.int64]
@@ -309,9 +425,13 @@ class ShardLoader:
         self._stats = self._stats.plus(
             delivery.fills,
             num_clips=len(delivery.batch) - int(delivery.batch.is_padding_B.sum()),
+            num_ready=self._num_ready,
             wait_seconds=delivery.wait_seconds,
             loop_seconds=delivery.loop_seconds,
         )
+
+    def _note_ready(self, num_ready: int) -> None:
+        self._num_ready = num_ready
 
     def _finish_epoch(self) -> None:
         self._go_to(epoch=self._epoch + 1)
@@ -325,6 +445,21 @@ def _stores(config: LoaderConfig, store: Store | Sequence[Store] | None) -> Sequ
     if len(stores) != len(urls):
         raise ValueError(f"{len(stores)} stores for {len(urls)} datasets: give one for each")
     return stores
+
+
+def _open_noise(
+    config: LoaderConfig, index: DatasetIndex, store: Store | None
+) -> NoiseSource | None:
+    if config.noise is None:
+        return None
+    return NoiseSource(
+        config.noise,
+        sample_rate_hz=index.sample_rate_hz,
+        seed=config.seed,
+        verify_checksums=config.verify_checksums,
+        settings=_fetch_settings(config),
+        store=store,
+    )
 
 
 def _window_num_samples(config: LoaderConfig, index: DatasetIndex) -> int:

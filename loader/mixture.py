@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from loader.dataset import NO_GROUP, DatasetIndex, open_dataset
 from loader.dataset_config import DatasetConfig
+from loader.label_map import with_mapped_labels
+from loader.targets import merge_targets
 from shardwriter.errors import ConfigError
 from shardwriter.storage import Store
 
@@ -24,29 +26,32 @@ def open_datasets(stores: Sequence[Store], selections: Sequence[DatasetConfig]) 
             their sample rates differ.
         ShardFormatError: a manifest and its index contradict each other, or one is damaged.
     """
-    indices = [
-        open_dataset(
-            store,
-            split=selection.splits,
-            folds=selection.folds,
-            include_labels=selection.include_labels,
-            exclude_labels=selection.exclude_labels,
-            min_seconds=selection.min_seconds,
-        )
-        for store, selection in zip(stores, selections, strict=True)
-    ]
+    indices = [_open(store, selection) for store, selection in zip(stores, selections, strict=True)]
     return indices[0] if len(indices) == 1 else merge(indices)
+
+
+def _open(store: Store, selection: DatasetConfig) -> DatasetIndex:
+    index = open_dataset(
+        store,
+        split=selection.splits,
+        folds=selection.folds,
+        include_labels=selection.include_labels,
+        exclude_labels=selection.exclude_labels,
+        min_seconds=selection.min_seconds,
+        include_targets=selection.include_targets,
+    )
+    return with_mapped_labels(index, selection.label_map) if selection.label_map else index
 
 
 def merge(indices: Sequence[DatasetIndex]) -> DatasetIndex:
     """Return one index over all samples; rows, shards and groups are renumbered in this order.
 
     A label is its name: labels of the same name become one. The joint vocabulary is the first
-    dataset's, followed by what each further one adds, in its order. Groups of different datasets
-    are different groups.
+    dataset's, followed by what each further one adds, in its order; so it is with the classes of
+    targets. Groups of different datasets are different groups.
 
     Raises:
-        ConfigError: the sample rates differ.
+        ConfigError: the sample rates differ, or the kinds of a target.
     """
     rates = {index.stores[0].url: index.sample_rate_hz for index in indices}
     if len(set(rates.values())) > 1:
@@ -86,6 +91,7 @@ def merge(indices: Sequence[DatasetIndex]) -> DatasetIndex:
         ),
         label_ids=np.concatenate(label_ids),
         keys=pa.concat_arrays([index.keys for index in indices]),
+        targets=merge_targets([index.targets for index in indices], [len(i) for i in indices]),
     )
 
 

@@ -1,5 +1,6 @@
 """The loader's one place for concurrency: jobs run ahead in threads, results come in order."""
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,12 +27,15 @@ def run_ahead(
     num_threads: int,
     num_ahead: int,
     on_end: Callable[[], None] = lambda: None,
+    on_ask: Callable[[int], None] = lambda _: None,
 ) -> Generator[tuple[Result, list[Report]], None, None]:
     """Yield each job's result and its tasks' reports, in the order of the jobs.
 
     While the caller has one result, the tasks of up to `num_ahead` jobs behind it run in
     `num_threads` threads. Jobs are drawn from `jobs` by the caller's own thread, when it asks
     for a result.
+
+    `on_ask` is told, each time that a result is asked for, how many in a row are whole already.
 
     An exception of a task is raised where its job's result would have been yielded; of several
     in one job, that of the first task. Whichever way the generator ends (exhausted, an exception,
@@ -45,12 +49,21 @@ def run_ahead(
         for job in jobs:
             waiting.append((job.result, [pool.submit(task) for task in job.tasks]))
             if len(waiting) > num_ahead:
+                on_ask(_num_ready(waiting))
                 yield _wait_for(*waiting.popleft())
         while waiting:
+            on_ask(_num_ready(waiting))
             yield _wait_for(*waiting.popleft())
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         on_end()
+
+
+def _num_ready(waiting: Iterable[tuple[Result, list[Future[Report]]]]) -> int:
+    return sum(
+        1
+        for _ in itertools.takewhile(lambda made: all(future.done() for future in made[1]), waiting)
+    )
 
 
 def _wait_for(result: Result, futures: list[Future[Report]]) -> tuple[Result, list[Report]]:

@@ -41,6 +41,33 @@ class Operation(IntEnum):
     CROP = 1
     SHIFT = 2
 
+    # Augmentation, from 100 on.
+    SPEED = 100
+    ROLL = 101
+    POLARITY = 102
+    GAIN = 103
+    EQUALIZER = 104
+    BAND_PASS = 105
+    DEVICE = 106
+    ROOM = 107
+    NOISE = 108
+    WHITE_NOISE = 109
+    MIX = 110
+    MIX_PARTNER = 111
+    SPEC_AUGMENT = 112
+    FILTER_AUGMENT = 113
+    FREQ_MIX_STYLE = 114
+    FREQ_MIX_STYLE_PARTNER = 115
+    BANK_CLIP = 116
+    BANK_SEGMENT = 117
+    NOISE_MIXER = 118
+
+    # Noise that the loader mixes in, from 200 on.
+    LOADER_NOISE = 200
+    LOADER_NOISE_CLIP = 201
+    LOADER_NOISE_START = 202
+    LOADER_NOISE_SNR = 203
+
 
 def order_bits(
     num_values: int, *, seed: int, epoch: int, stream: OrderStream
@@ -92,6 +119,19 @@ def sample_uniform(
     """Return one number in [0, 1) for each sample, a multiple of 2**-53."""
     bits_N = sample_bits(ids_N, seed=seed, epoch=epoch, operation=operation)
     return (bits_N >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def sample_uniforms(
+    ids_N: NDArray[np.uint64], *, seed: int, epoch: int, operation: Operation, count: int
+) -> NDArray[np.float64]:
+    """Return `count` numbers in [0, 1) for each sample, an array (N, count).
+
+    Each row is the output of SplitMix64 from the state that `sample_bits` gives, so more numbers
+    leave the first ones as they are.
+    """
+    state_N = sample_bits(ids_N, seed=seed, epoch=epoch, operation=operation)
+    bits = _mix(state_N[:, None] + np.arange(count, dtype=np.uint64) * _GOLDEN)
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:

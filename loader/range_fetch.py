@@ -84,7 +84,12 @@ class RangeFetcher:
             self._counters.add(num_retries=1)
             self._pause(seconds)
 
-        return read_resuming(ask, where=where, start=byte_range.start, on_shortfall=on_shortfall)
+        try:
+            return read_resuming(
+                ask, where=where, start=byte_range.start, on_shortfall=on_shortfall
+            )
+        finally:
+            self._counters.add(fetch_seconds=time.monotonic() - begin)
 
     def _ask(
         self, store: RemoteStore, name: str, byte_range: ByteRange, version: str | None

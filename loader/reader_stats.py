@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,8 @@ class ReaderStats:
     num_shards_downloaded: int = 0
     num_cache_fallbacks: int = 0
     """Shards that were streamed because the cache had no room, or no longer had them whole."""
+    fetch_seconds: float = 0.0
+    """Connection-seconds that requests took, the pauses before they were made again included."""
     num_queued: int = 0
     """Requests planned ahead that have not begun."""
     num_bytes_held: int = 0
@@ -39,9 +42,9 @@ class Counters:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sums: dict[str, int] = {}
+        self._sums: dict[str, Any] = {}
 
-    def add(self, **amounts: int) -> None:
+    def add(self, **amounts: float) -> None:
         """Add to some fields of `ReaderStats`."""
         with self._lock:
             for name, amount in amounts.items():

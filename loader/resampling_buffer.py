@@ -54,6 +54,8 @@ class PlannedStep:
 
     plan: StepPlan
     sources: Sequence[Source]
+    lost_places: frozenset[int] = frozenset()
+    """Places of the batch whose samples are known to be lost: nothing is fetched for them."""
 
 
 def next_uses(rows: NDArray[np.int64]) -> NDArray[np.int64]:

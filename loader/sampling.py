@@ -39,7 +39,7 @@ class Sampling:
             ConfigError: group batches of samples that are in no group, or that give no visit.
         """
         groups = config.group_batches
-        group_N = None if groups is None else groups_of(index, groups.by)
+        group_N = None if groups is None else groups_of(index, groups.by, groups.target)
         expected_N = expected_copies(
             index,
             balance=config.balance,
@@ -51,8 +51,8 @@ class Sampling:
             num_draws = num_group_draws(group_N, groups)
             if not num_draws:
                 raise ConfigError(
-                    f"no {groups.by} has {groups.clips_per_group} clips, and rest='drop' drops "
-                    "smaller ones; use rest='cycle', or a smaller clips_per_group"
+                    f"no {groups.target or groups.by} has {groups.clips_per_group} clips, and "
+                    "rest='drop' drops smaller ones; use rest='cycle', or a smaller clips_per_group"
                 )
         num_shards = len(np.unique(index.shard_N))
         return cls(

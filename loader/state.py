@@ -28,7 +28,8 @@ class LoaderState:
     selection: str
     """Splits, filters and weights, from `DatasetConfig.describe`."""
     sampling: str
-    """What decides how often each clip comes, from `Sampling.describe`."""
+    """What decides how often each clip comes, from `Sampling.describe`, and what is mixed into it,
+    from `NoiseSource.describe`."""
     seed: int
     shuffle: bool
     open_shards: int
@@ -111,7 +112,7 @@ _WAYS_OUT = {
     "shuffle": "set shuffle as it was",
     "open_shards": "set open_shards as it was",
     "num_streams": "set num_streams as it was",
-    "sampling": "set balance, epoch_size, group_batches and min_spread as they were",
+    "sampling": "set balance, epoch_size, group_batches, min_spread and noise as they were",
 }
 
 

@@ -113,9 +113,20 @@ class SampleReader:
         """
         member = self._locate(row)
         try:
-            return self._checked(row, self._read_now(member))
+            return self._whole(row, member, self._read_now(member))
         except StorageError as err:
             raise type(err)(f"{self._index.where(row)}: {err}") from err
+
+    def read_again(self, row: int) -> bytes:
+        """Return the same after a failure: from the store, and local shards opened anew.
+
+        Raises:
+            ShardFormatError: as `read`.
+            StorageError: as `read`.
+        """
+        self._files.forget(self._locate(row).shard)
+        self._counters.add(num_retries=1)
+        return self.read(row)
 
     def read_ahead(
         self,
@@ -190,11 +201,20 @@ class SampleReader:
                 # The disk lost it since the shard was checked: the store still has it.
                 self._forget(awaited.member.shard)
                 data = self._read_now(awaited.member)
+            return self._whole(row, awaited.member, data)
         except OSError as err:
             raise StorageError(f"{self._index.where(row)}: cache: {err.strerror}") from err
         except StorageError as err:
             raise type(err)(f"{self._index.where(row)}: {err}") from err
-        return self._checked(row, data)
+
+    def _whole(self, row: int, member: Member, data: bytes) -> bytes:
+        """Return checked bytes; if damaged on the way, they are asked for once more."""
+        if isinstance(member.shard.store, LocalStore):
+            return self._checked(row, data)
+        if self._is_whole(row, data):
+            return data
+        self._counters.add(num_retries=1)
+        return self._checked(row, self._read_now(member))
 
     def _forget(self, shard: Shard) -> None:
         self._counters.add(num_cache_fallbacks=1)
@@ -277,7 +297,9 @@ class SampleReader:
         return [
             place
             for place in np.argsort(rows_B, kind="stable").tolist()
-            if is_remote_B[place] and step.sources[place].before is None
+            if is_remote_B[place]
+            and step.sources[place].before is None
+            and place not in step.lost_places
         ]
 
     def _num_bytes(self, step: PlannedStep) -> int:

@@ -33,6 +33,7 @@ from shardwriter.schema import (
     part_name,
 )
 from shardwriter.storage import Store
+from shardwriter.targets import check_targets, index_values, target_ids
 from shardwriter.tarshard import Member, stream_members
 
 
@@ -213,9 +214,24 @@ def _label_problems(settings: Settings, row: IndexRow, record: SampleRecord) -> 
                 f"{row.key}: the .idx says {name} {getattr(row, name)!r}, "
                 f"its JSON says {getattr(record, name)!r}"
             )
+    yield from _target_problems(settings, row, record)
     held = None if row.pcm_hash is None else row.pcm_hash.hex()
     if held != record.pcm_sha256[: 2 * PCM_HASH_BYTES]:
         yield f"{row.key}: the .idx says pcm_hash {held}, its JSON says {record.pcm_sha256}"
+
+
+def _target_problems(settings: Settings, row: IndexRow, record: SampleRecord) -> Iterator[str]:
+    try:
+        check_targets(record.targets, settings.targets, where=row.key)
+    except ValueError as err:
+        yield str(err)
+        return
+    named = target_ids(record.targets, settings.targets)
+    if record.target_ids != named:
+        yield f"{row.key}: target ids {record.target_ids}, the manifest's vocabularies say {named}"
+    held = index_values(record.targets, named)
+    if row.targets != held:
+        yield f"{row.key}: the .idx says targets {row.targets}, its JSON says {held}"
 
 
 def _audio_problems(

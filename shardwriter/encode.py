@@ -12,6 +12,7 @@ from shardwriter.keys import to_key
 from shardwriter.mixdown import Pcm
 from shardwriter.opus import encode_opus
 from shardwriter.schema import CleanInfo, EncodedSample, SampleRecord, Settings, SourceInfo
+from shardwriter.targets import TargetValue, check_targets, target_ids
 from shardwriter.wav import encode_wav
 
 
@@ -44,6 +45,8 @@ class CleanClip:
     """What a dataset of the codec `source` stores; others encode `pcm_T`."""
     fold: int | None = None
     group: str | None = None
+    targets: Mapping[str, TargetValue] = field(default_factory=dict)
+    """Values of the dataset's targets, by name; those that are not known are left out."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -68,12 +71,13 @@ def encode_clip(clip: CleanClip, settings: Settings) -> EncodedSample:
     """Encode a clip for a dataset of these settings.
 
     Raises:
-        ValueError: a label that the vocabulary lacks, an identity that makes no key, no samples,
-            or source bytes missing or in the way.
+        ValueError: a label that the vocabulary lacks, a target that the dataset lacks, an identity
+            that makes no key, no samples, or source bytes missing or in the way.
     """
     unknown = [label for label in clip.labels if label not in settings.labels]
     if unknown:
         raise ValueError(f"clip {clip.id}: the dataset's vocabulary lacks {unknown}")
+    check_targets(clip.targets, settings.targets, where=f"clip {clip.id}")
     encoded = _encode(clip, settings.audio)
     record = SampleRecord(
         key=to_key(clip.id),
@@ -90,6 +94,8 @@ def encode_clip(clip: CleanClip, settings: Settings) -> EncodedSample:
         clean=clip.clean,
         fold=clip.fold,
         group=clip.group,
+        targets=clip.targets,
+        target_ids=target_ids(clip.targets, settings.targets),
         metadata=clip.metadata,
     )
     return EncodedSample(record=record, audio=encoded.data, frame_offsets=encoded.frame_offsets)

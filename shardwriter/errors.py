@@ -6,9 +6,11 @@
     │   ├── TransientStorageError may succeed when tried again; nothing else may be retried
     │   │   ├── ThrottledError    the store asks for fewer requests
     │   │   └── ReplacedError     an object changed while it was read; what was read is void
-    │   └── OtherContentError     the name is taken by an object of other content
+    │   ├── OtherContentError     the name is taken by an object of other content
+    │   └── ReadOnlyError         a web server can't be listed or written to
     ├── ShardFormatError          bytes don't follow the shard format; names shard, key and offset
     ├── AudioError                a clip's bytes are not audio that can be used; carries the reason
+    ├── ErrorBudgetError          more samples can't be read than `error_budget` allows
     ├── GroupStraddlesError       a speaker or recording would lie in two splits, and may not
     └── LoaderStateError          a saved loader state doesn't fit this run
 
@@ -45,8 +47,16 @@ class OtherContentError(StorageError):
     """An object of other content has the name already, and objects are never replaced."""
 
 
+class ReadOnlyError(StorageError):
+    """A store that can only be read by name, as a web server, was asked for more."""
+
+
 class ShardFormatError(MelstreamError):
     """Bytes in a dataset don't follow the shard format."""
+
+
+class ErrorBudgetError(MelstreamError):
+    """More samples of an epoch are lost or damaged than the run may do without."""
 
 
 class AudioError(MelstreamError):

@@ -58,7 +58,7 @@ def _differences(indexed: Sequence[IndexRow], held: ForeignShard, where: str) ->
         elif expected != row:
             differing = [
                 column
-                for column in IDX_SCHEMA.names
+                for column in (*IDX_SCHEMA.names, "targets")
                 if getattr(expected, column) != getattr(row, column)
             ]
             yield f"{here}: the .idx has other values for {', '.join(differing)}"

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from urllib3.exceptions import HTTPError
 
-from shardwriter.errors import ReplacedError, StorageError, TransientStorageError
+from shardwriter.errors import ReadOnlyError, ReplacedError, StorageError, TransientStorageError
 from shardwriter.http_get import (
     NOT_FOUND,
     RANGE_NOT_SATISFIABLE,
@@ -143,7 +143,7 @@ class HttpStore:
         self._refuse("written to")
 
     def _refuse(self, what: str) -> NoReturn:
-        raise StorageError(
+        raise ReadOnlyError(
             f"{self._url} can't be {what}: a web server is only read from; use the folder or the "
             "s3:// URL behind it"
         )

@@ -1,5 +1,6 @@
 """JSON that others may have written: the one form in which we write it, and how it is checked."""
 
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -52,17 +53,25 @@ def from_row(kind: type[_Row], row: Json) -> _Row:
         KeyError: a field is missing.
         TypeError: not an object, or a field is mistyped or unknown.
     """
+    typed(row, dict)
+    for name, check in _checks_of(kind):  # type: ignore[arg-type]  # a class is hashable
+        check(row[name])
+    return kind(**row)
+
+
+@functools.cache
+def _checks_of(kind: type[Any]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """Return each field of a dataclass and its check; made once, as manifests have many rows."""
     checks: dict[Any, Callable[[Any], Any]] = {
         str: _text,
         int: count,
         int | None: _count_or_none,
         float: _amount,
     }
-    typed(row, dict)
-    for wanted in fields(kind):  # type: ignore[arg-type]  # mypy has no public name for dataclasses
-        check = _finite if wanted.name.endswith("_db") else checks[wanted.type]
-        check(row[wanted.name])
-    return kind(**row)
+    return tuple(
+        (wanted.name, _finite if wanted.name.endswith("_db") else checks[wanted.type])
+        for wanted in fields(kind)
+    )
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from shardwriter.audio_format import AudioFormat
-from shardwriter.errors import ConfigError, ShardFormatError, StorageError
+from shardwriter.errors import ConfigError, ReadOnlyError, ShardFormatError
 from shardwriter.json_form import (
     FORMAT_VERSION,
     Json,
@@ -18,6 +18,7 @@ from shardwriter.json_form import (
 )
 from shardwriter.schema import MANIFEST_NAME, ForeignFormat, Settings, ShardEntry, part_name
 from shardwriter.storage import Store
+from shardwriter.targets import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,8 @@ class Manifest:
         }
         if settings.foreign is not None:
             row["foreign"] = asdict(settings.foreign)
+        if settings.targets:
+            row["targets"] = {name: asdict(target) for name, target in settings.targets.items()}
         return json.dumps(row, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
@@ -95,6 +98,10 @@ class Manifest:
                     labels=tuple(row["labels"]),
                     foreign=ForeignFormat.from_json(row["foreign"]) if "foreign" in row else None,
                     processing=row["processing"],
+                    targets={
+                        name: Target.from_json(target)
+                        for name, target in row.get("targets", {}).items()
+                    },
                 ),
                 splits={
                     name: from_row(SplitTotals, totals) for name, totals in row["splits"].items()
@@ -172,7 +179,7 @@ def load_manifest(store: Store) -> Manifest:
 def _has_parts(store: Store) -> bool:
     try:
         return any(True for _ in store.names("parts/"))
-    except StorageError:  # web servers list nothing
+    except ReadOnlyError:  # web servers list nothing
         return False
 
 

@@ -12,6 +12,7 @@ from shardwriter.index import IndexRow, crc32c, pcm_hash
 from shardwriter.object_stream import ObjectStream
 from shardwriter.schema import JSON_SUFFIX, SampleRecord, Settings, TarName
 from shardwriter.storage import Store
+from shardwriter.targets import TargetTraits, index_values
 from shardwriter.tarshard import Member, stream_members
 
 _LOST_LABEL = "lost-label-{}"
@@ -28,6 +29,8 @@ class RebuiltShard:
     rows: tuple[IndexRow, ...]
     labels: Mapping[int, str]
     """Names of the label ids that occur."""
+    targets: TargetTraits
+    """Which targets occur, and the names of their classes."""
     suffixes: frozenset[str]
     """Extensions of the audio members."""
     frame_num_samples: int
@@ -45,6 +48,7 @@ def rebuild_shard(store: Store, tar: str) -> RebuiltShard:
     members = stream_members(stream, num_bytes=stream.num_bytes, where=stream.where)
     rows: list[IndexRow] = []
     labels: dict[int, str] = {}
+    targets = TargetTraits()
     splits: set[str] = set()
     suffixes: set[str] = set()
     longest_frame = 0
@@ -58,6 +62,10 @@ def rebuild_shard(store: Store, tar: str) -> RebuiltShard:
                 or labels.setdefault(label_id, name) != name
             ):
                 raise ShardFormatError(f"{where}: label ids {record.label_ids} of {record.labels}")
+        try:
+            targets.add(record.targets, record.target_ids)
+        except ValueError as err:
+            raise ShardFormatError(f"{where}: {err}") from err
         splits.add(record.split)
         suffixes.add(audio.name.partition(".")[2])
         rows.append(_row(audio, label, record, where=where))
@@ -73,6 +81,7 @@ def rebuild_shard(store: Store, tar: str) -> RebuiltShard:
         sha256=stream.sha256(),
         rows=tuple(rows),
         labels=labels,
+        targets=targets,
         suffixes=frozenset(suffixes),
         frame_num_samples=longest_frame,
     )
@@ -99,6 +108,7 @@ def rebuild_foreign_shard(
         sha256=shard.sha256,
         rows=shard.rows,
         labels={},
+        targets=TargetTraits(),
         suffixes=frozenset(),
         frame_num_samples=0,
     )
@@ -112,6 +122,7 @@ class DatasetTraits:
         self._suffixes: set[str] = set()
         self._rates: set[int] = set()
         self._labels: dict[int, str] = {}
+        self._targets = TargetTraits()
         self._frame_num_samples = 0
 
     def add(self, shard: RebuiltShard) -> None:
@@ -127,6 +138,10 @@ class DatasetTraits:
                     f"{shard.tar}: label id {label_id} is {label!r}, in an earlier shard it is "
                     f"{self._labels[label_id]!r}: the tars are not of one dataset"
                 )
+        try:
+            self._targets.update(shard.targets)
+        except ValueError as err:
+            raise ConfigError(f"{shard.tar}: {err}: the tars are not of one dataset") from err
 
     def settings(self) -> tuple[Settings, list[str]]:
         """Return the settings, and what of them could not be recovered."""
@@ -140,11 +155,15 @@ class DatasetTraits:
             self._labels.get(number, _LOST_LABEL.format(number)) for number in range(num_labels)
         )
         audio = self._encoded_format() if is_encoded else AudioFormat.of_source()
-        settings = Settings(name=next(iter(self._names)), audio=audio, labels=labels)
-        return settings, [
+        targets, lost_classes = self._targets.targets()
+        settings = Settings(
+            name=next(iter(self._names)), audio=audio, labels=labels, targets=targets
+        )
+        lost_labels = [
             f"the name of label {number} is in no clip, it is {_LOST_LABEL.format(number)!r} now"
             for number in lost
         ]
+        return settings, lost_labels + lost_classes
 
     def _encoded_format(self) -> AudioFormat:
         frames = {"frame_num_samples": self._frame_num_samples} if self._frame_num_samples else {}
@@ -200,4 +219,5 @@ def _row(audio: Member, label: Member | None, record: SampleRecord, *, where: st
         group=record.group,
         frame_offsets=frame_offsets,
         pcm_hash=hash_of_pcm,
+        targets=index_values(record.targets, record.target_ids),
     )

@@ -129,8 +129,8 @@ def repair_indexes(
         changes += lost
         if any(entry.settings_digest != settings.digest for entry in known.entries.values()):
             changes.append(
-                "the settings in the parts were others than the tars tell (labels that no clip "
-                "has, how the audio was processed): an ingest can't go on in this dataset"
+                "the settings in the parts were others than the tars tell (labels or classes that "
+                "no clip has, how the audio was processed): an ingest can't go on in this dataset"
             )
     else:
         settings = known.manifest.settings

@@ -17,6 +17,7 @@ or written. Only the standard library is imported.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -33,6 +34,7 @@ from shardwriter.json_form import (
     parse_json,
     typed,
 )
+from shardwriter.targets import Target, TargetValue, check_target_names, read_ids, read_values
 
 MANIFEST_NAME = "dataset.json"
 JSON_SUFFIX = "json"
@@ -190,6 +192,10 @@ class SampleRecord:
     fold: int | None = None
     group: str | None = None
     """What must not straddle splits: a speaker, a recording, an uploader."""
+    targets: Mapping[str, TargetValue] = field(default_factory=dict)
+    """What can be learned beside the labels, by name: `speaker`, `pitch`; none where unknown."""
+    target_ids: Mapping[str, int] = field(default_factory=dict)
+    """Positions of the class targets' values in their vocabularies."""
     metadata: Json = field(default_factory=dict)
     """The catalogue's own columns, e.g. ESC-50's category, target, esc10, src_file, take."""
 
@@ -204,6 +210,8 @@ class SampleRecord:
             "version": FORMAT_VERSION,
             "duration_seconds": self.duration_seconds,
         }
+        if not self.targets:
+            del row["targets"], row["target_ids"]
         return canonical_json(row) + b"\n"
 
     @classmethod
@@ -220,6 +228,7 @@ class SampleRecord:
         row = parse_json(data, where=where)
         check_version(row, where=where)
         try:
+            targets = read_values(row.get("targets", {}))
             return cls(
                 key=typed(row["key"], str),
                 id=typed(row["id"], str),
@@ -235,6 +244,8 @@ class SampleRecord:
                 clean=None if row["clean"] is None else from_row(CleanInfo, row["clean"]),
                 fold=None if row["fold"] is None else typed(row["fold"], int),
                 group=None if row["group"] is None else typed(row["group"], str),
+                targets=targets,
+                target_ids=read_ids(row.get("target_ids", {}), targets),
                 metadata=typed(row["metadata"], dict),
             )
         except (KeyError, TypeError) as err:
@@ -311,6 +322,9 @@ class Settings:
     """Set for shards that others made; they hold no JSON member of ours."""
     processing: Json = field(default_factory=dict)
     """What was done to every clip (`CleanOptions.to_json()`): shards of one dataset agree in it."""
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    """What samples may have beside the labels, by name. Vocabularies are fixed up front, because
+    shards are published, with ids in them, before all samples are known."""
 
     def __post_init__(self) -> None:
         """Refuse a name that makes no file name, and labels that stand for two ids."""
@@ -320,6 +334,7 @@ class Settings:
             )
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"the vocabulary of {self.name} lists a label twice: {self.labels}")
+        check_target_names(self.targets)
 
     @property
     def digest(self) -> str:
@@ -327,4 +342,6 @@ class Settings:
         row = asdict(self)
         if self.foreign is None:
             del row["foreign"]  # as it was before there were foreign datasets
+        if not self.targets:
+            del row["targets"]  # as it was before there were targets
         return hashlib.sha256(canonical_json(row)).hexdigest()

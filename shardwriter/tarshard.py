@@ -16,6 +16,7 @@ from pathlib import Path
 from shardwriter.errors import StorageError
 from shardwriter.index import IndexRow, crc32c, pcm_hash
 from shardwriter.schema import JSON_SUFFIX, EncodedSample
+from shardwriter.targets import index_values
 from shardwriter.untar import ByteSource, TarReader
 
 _HEADER_BYTES = tarfile.BLOCKSIZE
@@ -80,6 +81,7 @@ class TarShard:
                 group=record.group,
                 frame_offsets=sample.frame_offsets,
                 pcm_hash=pcm_hash(record.pcm_sha256),
+                targets=index_values(record.targets, record.target_ids),
             )
         )
 

@@ -20,6 +20,11 @@ def tone(num_samples: int, *, rate_hz: int = RATE_HZ, hertz: float = 440.0) -> n
     return 0.5 * np.sin(2 * np.pi * hertz / rate_hz * np.arange(num_samples))
 
 
+def stereo(num_samples: int) -> np.ndarray:
+    """The tone on the left, nothing on the right."""
+    return np.stack([tone(num_samples), np.zeros(num_samples)], axis=1)
+
+
 def encoded(
     wave: np.ndarray,
     *,

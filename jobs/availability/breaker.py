@@ -70,11 +70,23 @@ class Breaker:
     reason: str = ""
     """Why it opened, for the log and the user."""
 
-    def observe(self, clip_id: str, group: Group, *, now: float) -> "Breaker":
-        """Return the breaker after the outcome of a try; only a closed one takes notice."""
+    def observe(
+        self, clip_id: str, group: Group, *, now: float, is_again: bool = False
+    ) -> "Breaker":
+        """Return the breaker after the outcome of a try; only a closed one takes notice.
+
+        Args:
+            clip_id: The clip.
+            group: What came of it.
+            now: The time.
+            is_again: Whether the clip failed in this run before. Such clips are no burst: a run
+                ends with a pass over them alone, and looks as bad as can be when all is well.
+        """
         if self.state != BreakerState.CLOSED:
             return self
         blocked = (*_without(self.blocked, clip_id), clip_id) if group == Group.BLOCKED else ()
+        if is_again and len(blocked) < self.policy.max_blocked_in_a_row:
+            return replace(self, blocked=blocked)
         others = tuple(item for item in self.recent if item[0] != clip_id)
         recent = (*others, (clip_id, group))[-self.policy.burst_clips :]
         seen = replace(self, blocked=blocked, recent=recent)

@@ -178,9 +178,10 @@ def _time_words(plan: IngestPlan) -> str:
             "polite to one server"
         )
     session = "an account" if plan.is_authenticated else "a guest session"
-    return (
-        f"about {duration_words(plan.seconds)} at {plan.rate_per_hour:,.0f} videos an hour, "
-        f"YouTube's limit for {session}"
+    limit = _rate_per_hour("youtube", is_authenticated=plan.is_authenticated, rates=Rates())
+    is_limit = limit is not None and round(plan.rate_per_hour) == round(limit)
+    return f"about {duration_words(plan.seconds)} at {plan.rate_per_hour:,.0f} videos an hour" + (
+        f", YouTube's limit for {session}" if is_limit else " and session"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from jobs.catalogues.audioset_classes import strong_classes, weak_classes
 from jobs.catalogues.audioset_lists import ListContext, read_segments, read_strong
 from jobs.catalogues.audioset_ontology import Ontology, read_ontology
+from jobs.catalogues.audioset_tables import video_rows
 from jobs.catalogues.catalogue import Catalogue, ClipRef
 from jobs.catalogues.counts import ExpectedCounts
 from jobs.catalogues.description import Dataset, Option
@@ -64,7 +65,8 @@ def _clips(
     source: Source, options: Mapping[str, str], *, splits: tuple[str, ...], is_strong: bool
 ) -> Iterator[ClipRef]:
     ontology = _ontology(options["ontology"])
-    files = VideoFiles(source, are_whole=options["audio"] == "videos")
+    rows = video_rows(source) if options["audio"] == "parquet" else None
+    files = VideoFiles(source, are_whole=options["audio"] == "videos", rows=rows)
     for split in splits:
         name = f"audioset_{split}_strong.tsv" if is_strong else f"{split}_segments.csv"
         data, where = _list(source, options, name)
@@ -148,8 +150,9 @@ DATASET = Dataset(
         ),
         Option(
             name="audio",
-            help="what a file named by its video alone holds",
-            choices=("clips", "videos"),
+            help="what a file named by its video alone holds; parquet: clips are rows of tables, "
+            "as in agkphysics/AudioSet on the Hugging Face Hub",
+            choices=("clips", "videos", "parquet"),
             default="clips",
         ),
     ),

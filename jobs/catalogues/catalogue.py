@@ -7,6 +7,7 @@ from typing import Any, Final
 from jobs.catalogues.trials import VerificationPairs
 from shardwriter import Rejection
 from shardwriter.audio import Cut, DurationRule
+from shardwriter.targets import Target
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 """Shared by all clips that say nothing more: of two million, each would hold 64 bytes."""
@@ -31,6 +32,8 @@ class ClipRef:
     duration: DurationRule | None = None
     cut: Cut | None = None
     """The part of the file or video that is the clip; None: all of it."""
+    channel: int | None = None
+    """The channel that is the clip, from 0; None: what is chosen for the whole dataset."""
     video_id: str | None = None
     """YouTube id, for sets that come from there."""
     metadata: Mapping[str, Any] = field(default_factory=_nothing)
@@ -84,6 +87,8 @@ class Catalogue:
     one class has different names in different sets, and even in two lists of AudioSet."""
     trials: tuple[VerificationPairs, ...] = ()
     """Lists of pairs on which speaker verification is tested."""
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    """What can be learned beside the labels, by name of the metadata column that holds it."""
     leaks: tuple[KnownLeak, ...] = ()
     """What the published splits are known to share."""
     warnings: tuple[str, ...] = ()

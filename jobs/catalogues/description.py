@@ -62,10 +62,13 @@ class Dataset:
     expected: tuple[ExpectedCounts, ...] = ()
     """The published counts, by what was chosen."""
     targets: Mapping[str, str] = field(default_factory=dict)
-    """What can be learned beside the labels: name of a metadata column, and what it holds."""
+    """What can be learned beside the labels: name of a metadata column, and what it holds. Columns
+    of one value a clip become targets of the samples, see `jobs.catalogues.targets`."""
     faults: tuple[str, ...] = ()
     """What is known to be odd or broken in the published files."""
     leaks: tuple[KnownLeak, ...] = ()
+    archives_of: str = ""
+    """The dataset whose published files these are; empty: its own."""
     has_videos: bool = False
     """Whether clips can be fetched from YouTube."""
 
@@ -77,7 +80,7 @@ class Dataset:
     @property
     def archives(self) -> tuple[PublishedFile, ...]:
         """The files as published, with their checksums."""
-        return _archives().get(self.name, ())
+        return _archives().get(self.archives_of or self.name, ())
 
 
 def _archives() -> dict[str, tuple[PublishedFile, ...]]:

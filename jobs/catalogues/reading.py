@@ -9,6 +9,8 @@ from pathlib import Path
 from jobs.catalogues.catalogue import Catalogue, ClipRef
 from jobs.catalogues.counts import ExpectedCounts, count_differences
 from jobs.catalogues.description import Dataset
+from jobs.catalogues.split_file import SPLITS, with_splits
+from jobs.catalogues.targets import find_targets
 from jobs.sources import NoFiles, Source
 from shardwriter import Rejection, RejectionReason
 from shardwriter.errors import ConfigError
@@ -23,6 +25,7 @@ def read_catalogue(
         dataset: Its description.
         source: Where the published files lie; None where clips come from the web.
         options: What was chosen, by name of the option; the rest is as the description says.
+            Every dataset has the option `splits` beside its own.
 
     Raises:
         ConfigError: an option that the dataset does not have, a value that it does not take,
@@ -36,7 +39,15 @@ def read_catalogue(
     if source is None:
         source = NoFiles()
     with _collector_paused():
-        catalogue = dataset.read(source, _all_options(dataset, options or {}))
+        chosen = _all_options(dataset, options or {})
+        splits = chosen.pop(SPLITS.name)
+        catalogue = dataset.read(source, chosen)
+        targets = catalogue.targets or find_targets(
+            (clip.metadata for clip in catalogue.clips), dataset.targets, dataset=dataset.name
+        )
+    catalogue = replace(catalogue, targets=targets)
+    if splits:  # the leaks that are known are those of the published splits
+        return replace(catalogue, clips=with_splits(catalogue.clips, Path(splits)))
     return replace(catalogue, leaks=dataset.leaks)
 
 
@@ -56,7 +67,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _all_options(dataset: Dataset, chosen: Mapping[str, str]) -> dict[str, str]:
-    known = {option.name: option for option in dataset.options}
+    known = {option.name: option for option in (*dataset.options, SPLITS)}
     for name, value in chosen.items():
         if name not in known:
             raise ConfigError(

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.counts import ExpectedCounts
 from jobs.catalogues.description import Dataset, Option, PublishedFile
+from jobs.catalogues.split_file import SPLITS
 from shardwriter.keys import from_key
 from shardwriter.overlaps import DuplicateAudio
 
@@ -23,16 +24,17 @@ def description(dataset: Dataset) -> Rows:
     """Return all that is known of a dataset: what to get, how it must lie, what to expect."""
     rows = [
         ("holds", dataset.summary),
-        ("classes", f"{dataset.num_classes:,}"),
+        ("classes", f"{dataset.num_classes:,}" if dataset.num_classes else ""),
         ("licence", dataset.licence),
         ("citation", dataset.citation),
         ("homepage", dataset.homepage),
         ("size", dataset.size),
         ("how to get it", dataset.how_to_get),
     ]
+    rows = [(name, text) for name, text in rows if text]  # of a folder of one's own little is known
     rows += [("file", _file(file)) for file in dataset.archives]
     rows += [("layout", line) for line in dataset.layout.splitlines()]
-    rows += [("option", _option(option)) for option in dataset.options]
+    rows += [("option", _option(option)) for option in (*dataset.options, SPLITS)]
     rows += [("counts", _counts(expected)) for expected in dataset.expected]
     rows += [("target", f"{name}: {what}") for name, what in dataset.targets.items()]
     rows += [("known fault", fault) for fault in dataset.faults]

@@ -38,6 +38,8 @@ class TableForm:
     """Whether a space after each delimiter, before a quote, is part of the form."""
     strips: bool = False
     """Whether spaces around names and values are part of the form, and left out."""
+    is_ragged: bool = False
+    """Whether the last column may hold several values, each behind a delimiter; `Row.rest`."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,13 @@ class Row:
 
     def __getitem__(self, column: str) -> str:
         return self.values[column]
+
+    def rest(self, column: str, form: TableForm) -> tuple[str, ...]:
+        """Return the values of the last column of a ragged table; an empty one is an error."""
+        values = tuple(self.values[column].split(form.delimiter))
+        if not all(values):
+            raise self.error(f"{column} holds an empty value: {self.values[column]!r}")
+        return values
 
     def error(self, problem: str) -> ConfigError:
         """Return the error that names this row."""
@@ -86,17 +95,7 @@ def read_table(data: bytes, form: TableForm, *, where: str) -> Iterator[Row]:
     Raises:
         ConfigError: not UTF-8, other columns, a row of other length, or what a spreadsheet left.
     """
-    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
-    # Comments are no csv; they are passed over as lines, and still count.
-    for _ in range(form.num_comment_lines):
-        text.readline()
-    reader = csv.reader(
-        text,
-        delimiter=form.delimiter,
-        quoting=csv.QUOTE_MINIMAL if form.is_quoted else csv.QUOTE_NONE,
-        skipinitialspace=form.skips_space,
-        strict=True,
-    )
+    reader = _reader(data, form)
     try:
         yield from _rows(reader, form, where, is_suspect=first_spreadsheet_error(data) is not None)
     except csv.Error as err:
@@ -104,6 +103,39 @@ def read_table(data: bytes, form: TableForm, *, where: str) -> Iterator[Row]:
         raise ConfigError(f"{where} up to line {line}: {err}; {_FIX}") from err
     except UnicodeDecodeError as err:
         raise table_error(where, f"is not UTF-8 text: {err}") from err
+
+
+def read_header(data: bytes, form: TableForm, *, where: str) -> tuple[str, ...]:
+    """Return the names that a table gives its columns; `form.columns` are not looked at.
+
+    For tables whose columns are data: one for each tag, or those that a person chose.
+
+    Raises:
+        ConfigError: not UTF-8, no line, or a name that is empty or there twice.
+    """
+    try:
+        names = tuple(next(_reader(data, form), ()))
+    except (csv.Error, UnicodeDecodeError) as err:
+        raise table_error(where, f"has no readable header: {err}") from err
+    if form.strips:
+        names = tuple(name.strip() for name in names)
+    if not all(names) or len(set(names)) != len(names) or not names:
+        raise table_error(where, f"expected a header of distinct names, got {list(names)[:20]}")
+    return names
+
+
+def _reader(data: bytes, form: TableForm) -> "_Reader":
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
+    # Comments are no csv; they are passed over as lines, and still count.
+    for _ in range(form.num_comment_lines):
+        text.readline()
+    return csv.reader(
+        text,
+        delimiter=form.delimiter,
+        quoting=csv.QUOTE_MINIMAL if form.is_quoted else csv.QUOTE_NONE,
+        skipinitialspace=form.skips_space,
+        strict=True,
+    )
 
 
 def first_spreadsheet_error(data: bytes) -> int | None:
@@ -122,6 +154,8 @@ def _rows(reader: "_Reader", form: TableForm, where: str, *, is_suspect: bool) -
         _check_header(next(reader, []), form, where)
     for values in reader:
         line = form.num_comment_lines + reader.line_num
+        if form.is_ragged:
+            values = _folded(values, form)
         if len(values) != num_columns or (
             is_suspect and not set(_SPREADSHEET_ERRORS).isdisjoint(values)
         ):
@@ -132,6 +166,12 @@ def _rows(reader: "_Reader", form: TableForm, where: str, *, is_suspect: bool) -
         if form.strips:
             values = [value.strip() for value in values]
         yield Row(where, line, dict(zip(columns, values, strict=True)))
+
+
+def _folded(values: list[str], form: TableForm) -> list[str]:
+    """Return a row of a ragged table with all values of its last column as one."""
+    place = len(form.columns) - 1
+    return [*values[:place], form.delimiter.join(values[place:])] if values[place:] else values
 
 
 def _check_header(got: list[str], form: TableForm, where: str) -> None:

@@ -9,6 +9,7 @@ start and end, in seconds or milliseconds::
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -42,13 +43,16 @@ class _Held:
 class VideoFiles:
     """The files of a source by the video that they are from."""
 
-    def __init__(self, source: Source, *, are_whole: bool) -> None:
+    def __init__(
+        self, source: Source, *, are_whole: bool, rows: Mapping[str, str] | None = None
+    ) -> None:
         """List a source.
 
         Args:
             source: Where the files lie, if anywhere.
             are_whole: Whether a file that is named by its video alone is the whole video, from
                 which the clip is cut, and not the clip.
+            rows: Cells of tables by the video that they hold; a file goes before them.
         """
         self._are_whole = are_whole
         self._by_video: dict[str, str | list[_Held]] = {}
@@ -57,6 +61,8 @@ class VideoFiles:
             match = _STEM.fullmatch(path.stem)
             if match is not None and path.suffix.lower() in _SUFFIXES:
                 self._add(match, name)
+        for video, cell in (rows or {}).items():
+            self._by_video.setdefault(video, cell)
         self._spans: dict[tuple[float, float], tuple[Cut, DurationRule]] = {}
 
     def _add(self, match: re.Match[str], name: str) -> None:

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jobs.catalogues.catalogue import Catalogue, ClipRef, CountDifference
+from jobs.catalogues.description import Dataset
 from jobs.catalogues.reading import optional_file, published_file
 from jobs.catalogues.tables import TableForm, read_table
+from jobs.catalogues.targets import find_targets
 from jobs.catalogues.trials import VerificationPairs, read_trials
 from jobs.sources import Source
 from shardwriter.errors import ConfigError
+from shardwriter.targets import Target
 
 UTTERANCE = r"(?P<video>[A-Za-z0-9_-]{11})/(?P<utterance>\d{5})"
 SUFFIXES = (".wav", ".m4a", ".flac")
@@ -29,6 +32,7 @@ class Speaker:
     part: str
     """`dev` or `test`."""
     metadata: Mapping[str, str]
+    """Of each of the speaker's clips."""
 
 
 def read_speakers(
@@ -54,7 +58,7 @@ def read_speakers(
             raise row.error(f"{number!r} is no speaker's id, or is there twice")
         if part not in ("dev", "test") or gender not in ("m", "f"):
             raise row.error(f"expected Set dev or test and Gender m or f, got {part!r}, {gender!r}")
-        metadata = {"gender": gender}
+        metadata = {"speaker": number, "gender": gender}
         if "Nationality" in form.columns:
             metadata["nationality"] = row["Nationality"]
         speakers[number] = Speaker(id=number, part=part, metadata=metadata)
@@ -115,8 +119,14 @@ def utterance_clip(
         split=split or speaker.part,
         labels=(speaker.id,),
         group=speaker.id if split is None else f"{speaker.id}/{video}",
-        metadata={"speaker": speaker.id, "video": video, **speaker.metadata},
+        metadata={**speaker.metadata, "video": video},
     )
+
+
+def speaker_targets(dataset: Dataset, speakers: Mapping[str, Speaker]) -> dict[str, Target]:
+    """Return the targets of all speakers of the meta file, whichever of their clips are there."""
+    rows = [speaker.metadata for speaker in speakers.values()]
+    return find_targets(rows, dataset.targets, dataset=dataset.name)
 
 
 def find_trials(

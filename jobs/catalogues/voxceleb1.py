@@ -20,6 +20,7 @@ from jobs.catalogues.voxceleb import (
     find_utterances,
     read_speakers,
     speaker_of,
+    speaker_targets,
     utterance_clip,
 )
 from jobs.sources import Source
@@ -81,6 +82,7 @@ def _read(source: Source, options: Mapping[str, str]) -> Catalogue:
     warnings = _unlisted(set(files) - utterances)
     return replace(
         catalogue,
+        targets=speaker_targets(DATASET, speakers),
         trials=trials,
         differences=catalogue.differences + differences,
         warnings=warnings,

@@ -6,6 +6,7 @@ of VoxCeleb1, with which it shares no speaker.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.counts import ExpectedCounts
@@ -17,6 +18,7 @@ from jobs.catalogues.voxceleb import (
     find_utterances,
     read_speakers,
     speaker_of,
+    speaker_targets,
     utterance_clip,
 )
 from jobs.sources import Source
@@ -35,13 +37,14 @@ def _read(source: Source, _options: Mapping[str, str]) -> Catalogue:
         utterance_clip(DATASET.name, utterance, file=file, speaker=speaker_of(utterance, speakers))
         for utterance, file in find_utterances(source, _SPEAKER).items()
     ]
-    return assemble(
+    catalogue = assemble(
         DATASET,
         mixed(clips),
         labels=tuple(sorted(speakers)),
         expected=_EXPECTED,
         where=source.url,
     )
+    return replace(catalogue, targets=speaker_targets(DATASET, speakers))
 
 
 DATASET = Dataset(

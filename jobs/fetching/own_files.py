@@ -10,6 +10,7 @@ from jobs.fetching.fetcher import SourceAudio
 from jobs.fetching.member_name import member_name
 from jobs.fetching.own_outcome import own_outcome
 from jobs.sources import Source, open_source
+from jobs.sources.row_files import CELL
 from shardwriter.errors import StorageError
 
 
@@ -60,7 +61,8 @@ class OwnFilesFetcher:
         """Tell a file that is not there from a disk that fails, which is ours to mend."""
         if self._names is None:  # only now: listing a large folder takes its time
             self._names = frozenset(source.names())
-        if name not in self._names:
+        cell = CELL.fullmatch(name)
+        if (cell["file"] if cell else name) not in self._names:
             return own_outcome(Code.MEMBER_MISSING, text=str(error))
         if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
             return classify(error)

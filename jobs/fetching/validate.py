@@ -28,8 +28,9 @@ class ClipRules:
     silent_peak_dbfs: float = -80.0
     """A clip whose every sample is below this has been muted: 3 steps of 16 bit, less than any
     microphone's noise."""
-    labels_of_silence: frozenset[str] = frozenset({"Silence", "/m/028v0c"})
-    """Clips with one of these labels may be silent: AudioSet has it as a class."""
+    labels_of_silence: frozenset[str] = frozenset({"Silence", "/m/028v0c", "_silence_"})
+    """Clips with one of these labels may be silent: AudioSet and Speech Commands have such a
+    class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,8 @@ def judge(
     expected = _expected(clip)
     if _is_short(clip, seconds, rules):
         return own_outcome(Code.SHORT_CLIP, expected=expected, got=got)
-    is_silent = level.peak_dbfs < rules.silent_peak_dbfs
+    # A video may have been muted since; a published file that is silent is part of its set.
+    is_silent = clip.video_id is not None and level.peak_dbfs < rules.silent_peak_dbfs
     if is_silent and not rules.labels_of_silence.intersection(clip.labels):
         return own_outcome(
             Code.SILENT, expected=f"a peak of {rules.silent_peak_dbfs:g} dBFS or more", got=got

@@ -1,6 +1,5 @@
 """What earlier runs found out: which clips are not asked for again, which serve as canaries."""
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from jobs.availability.log_table import read_attempts
 from jobs.availability.policy import RunPolicy, clips_to_try, is_vantage_new
 from jobs.availability.reduction import REDUCED_COLUMNS, reduce_attempts
 from jobs.catalogues.catalogue import Catalogue, ClipRef
+from jobs.ingesting import clock
 from jobs.ingesting.making import Recipe
 from shardwriter.storage import open_store
 
@@ -61,7 +61,7 @@ def look_back(recipe: Recipe, catalogue: Catalogue, *, retry: Sequence[str]) -> 
     due = clips_to_try(
         states,
         listing,
-        now=datetime.datetime.now(datetime.UTC),
+        now=clock.now(),
         policy=RunPolicy(is_vantage_new=is_vantage_new(attempts, recipe.vantage)),
     )
     return History(

@@ -132,6 +132,8 @@ class Lane:
                 return
             if one.due:
                 time.sleep(max(0.0, one.due - time.monotonic()))
+            if not self._spool.holds(one.clip.id):
+                self._watch.wait_for_turn()
             yield Job(
                 clip=one.clip,
                 attempt=one.attempt,
@@ -183,6 +185,10 @@ class SpoolBudget:
     def has_room(self) -> bool:
         """Whether more may be put there."""
         return self._num_bytes < self._max_bytes
+
+    def holds(self, clip_id: str) -> bool:
+        """Whether a clip's bytes are there, so that its source need not be asked."""
+        return self._spool is not None and self._spool.holds(clip_id)
 
     def begin(self, is_done: Callable[[str], bool]) -> None:
         """Forget the clips that are written, and count what stays."""

@@ -1,7 +1,6 @@
 """One try at one clip: fetch, clean, judge, encode. What came of it is a value, and is logged."""
 
 import contextlib
-import datetime
 import hashlib
 import logging
 import secrets
@@ -15,10 +14,12 @@ from jobs.availability.attempt import Attempt, Vantage
 from jobs.availability.log import AttemptsLog
 from jobs.availability.outcome import Code, Group, Outcome
 from jobs.catalogues.catalogue import ClipRef
+from jobs.catalogues.targets import sample_targets
 from jobs.fetching.fetcher import Fetcher, SourceAudio
 from jobs.fetching.validate import judge
+from jobs.ingesting import clock
 from jobs.ingesting.spool import Spool
-from shardwriter import CleanClip, EncodedSample, Settings, encode_clip
+from shardwriter import CleanClip, EncodedSample, RejectionReason, Settings, encode_clip
 from shardwriter import audio as audio_step
 from shardwriter.audio import CleanAudio, CleanOptions
 from shardwriter.audio_format import Codec
@@ -166,7 +167,11 @@ class ClipMaker:
         duration = clip.duration
         if duration is not None and keeps_source:
             duration = replace(duration, fit=False)  # bytes that stay as they are can't be fitted
+        options = self._recipe.clean
+        if clip.channel is not None:
+            options = replace(options, channel=clip.channel)
         try:
+            _check_whole(clip, source, keeps_source=keeps_source)
             audio = audio_step.clean_audio(
                 source.data,
                 file=source.file,
@@ -174,7 +179,7 @@ class ClipMaker:
                 max_seconds=MAX_CLIP_SECONDS,
                 duration=duration,
                 cut=source.cut,
-                options=self._recipe.clean,
+                options=options,
             )
         except AudioError as err:
             return judge(clip, err), None, err.reason
@@ -200,6 +205,7 @@ class ClipMaker:
             passthrough=passthrough if keeps_source else None,
             fold=clip.fold,
             group=clip.group,
+            targets=sample_targets(clip.metadata, self._recipe.settings.targets),
             metadata={**clip.metadata, **fetched},
         )
 
@@ -226,7 +232,7 @@ class ClipMaker:
             code=outcome.code,
             group=outcome.group,
             evidence=outcome.evidence,
-            tool=fetched.tool if fetched else "",
+            tool=fetched.tool if fetched else self._fetcher.tool,
             rules_version=outcome.rules_version,
             vantage=self._recipe.vantage,
             client=fetched.client if fetched else "",
@@ -241,8 +247,16 @@ class ClipMaker:
 
 def utc_now() -> str:
     """Return the time as the attempts log has it: ISO 8601 with milliseconds and `Z`."""
-    now = datetime.datetime.now(datetime.UTC)
-    return now.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return clock.now().isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _check_whole(clip: ClipRef, source: SourceAudio, *, keeps_source: bool) -> None:
+    """Refuse to keep a file's bytes for a clip that is a part of it: they would not be the clip."""
+    if keeps_source and (source.cut is not None or clip.channel is not None):
+        raise AudioError(
+            RejectionReason.UNSUPPORTED,
+            f"{clip.id} is a part of {source.file}, and the codec 'source' keeps files as they are",
+        )
 
 
 def _failed(outcome: Outcome, *, stage: str, reason: str) -> Tried:

@@ -119,7 +119,8 @@ def do_slice(run: Run, job: Slice) -> LaneReport:
     """
     recipe = run.recipe.for_lane(job.lane)
     spool = SpoolBudget(recipe, max_bytes=run.max_spool_bytes)
-    watch, tally = run.watch(), Tally()
+    watch, tally = run.for_lane(job.lane).watch(), Tally()
+    watch.skip_turn()  # the slice before this one may just have asked
     _wait_for_lane(run, job.lane)
     with run.writer(lane=job.lane, on_published=spool.forget) as writer:
         waiting = [one for one in job.waiting if not writer.is_written(to_key(one.clip.id))]
@@ -155,7 +156,10 @@ def _run_passes(
     """Do all slices, and slices of what is to be tried again; return why the source blocked us."""
     # The clips travel in their slices. A task does not wait: it would hold a CPU.
     catalogue = replace(run.catalogue, clips=(), rejections=())
-    light = ray.put(replace(run, catalogue=catalogue, waits_when_blocked=False))
+    politeness = run.politeness.divided_by(_num_cpus()) if run.politeness else None
+    light = ray.put(
+        replace(run, catalogue=catalogue, waits_when_blocked=False, politeness=politeness)
+    )
     passes, first = Passes([Waiting(clip=clip) for clip in clips]), 0
     while waiting := passes.next():
         wait_seconds = max(one.wait_seconds for one in waiting)

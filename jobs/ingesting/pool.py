@@ -54,7 +54,10 @@ def _try_in_order(
             if job is not None:
                 with _interrupts_held_back():
                     in_flight.append((job, pool.submit(_make_in_worker, job)))
-            while len(in_flight) > (num_in_flight if job is not None else 0):
+            # What is done is given at once: between two requests to a polite source there is time.
+            while in_flight and (
+                in_flight[0][1].done() or len(in_flight) > (num_in_flight if job is not None else 0)
+            ):
                 yield _oldest(in_flight)
     except BrokenProcessPool as err:
         raise MelstreamError(

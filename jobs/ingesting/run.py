@@ -1,8 +1,9 @@
 """What every executor is given, what it gives back, and how it ends: listing, snapshot, merge."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobs.availability.listing import read_listing, write_listing
 from jobs.availability.log_table import read_attempts
@@ -11,6 +12,7 @@ from jobs.availability.reduction import REDUCED_COLUMNS, reduce_attempts
 from jobs.availability.snapshot import write_snapshot
 from jobs.catalogues.catalogue import Catalogue, ClipRef
 from jobs.console import clip_progress
+from jobs.fetching.rate_limit import Politeness
 from jobs.ingesting.making import Recipe
 from jobs.ingesting.tally import LeftOut, Tally, merge_rejections
 from jobs.ingesting.watch import Watch, WatchRules
@@ -36,7 +38,13 @@ class Run:
     retry: tuple[str, ...] = ()
     """States whose clips are asked for in any case, see `jobs.ingesting.history`."""
     waits_when_blocked: bool = False
+    politeness: Politeness | None = None
+    """How often the source is asked for a clip; None: as often as it answers."""
     quiet: bool = False
+
+    def for_lane(self, lane: str) -> "Run":
+        """Return the run as the writer of another lane has it."""
+        return replace(self, recipe=self.recipe.for_lane(lane))
 
     def writer(
         self, *, lane: str, on_published: Callable[[Sequence[str]], None] | None = None
@@ -55,14 +63,33 @@ class Run:
 
     def watch(self, canaries: tuple[ClipRef, ...] = ()) -> Watch:
         """Return what watches the source."""
-        rules = WatchRules(waits_when_blocked=self.waits_when_blocked, canaries=canaries)
-        return Watch(rules, run_id=self.recipe.run_id, is_network=self.recipe.is_network)
+        rules = WatchRules(
+            waits_when_blocked=self.waits_when_blocked,
+            canaries=canaries,
+            politeness=self.politeness,
+        )
+        return Watch(
+            rules,
+            run_id=self.recipe.run_id,
+            lane=self.recipe.lane,
+            is_network=self.recipe.is_network,
+        )
 
     def progress(
         self, clips: Sequence[ClipRef], tally: Tally
     ) -> AbstractContextManager[Callable[[int], None]]:
         """Show a bar over the clips that are to be settled, with the counts of what came out."""
-        return clip_progress(len(clips), what="ingest", state=tally.__str__, hidden=self.quiet)
+        return clip_progress(
+            len(clips),
+            what="ingest",
+            state=tally.__str__,
+            max_per_second=1 / gap if (gap := self._mean_gap_seconds) else math.inf,
+            hidden=self.quiet,
+        )
+
+    @property
+    def _mean_gap_seconds(self) -> float:
+        return self.politeness.mean_gap_seconds if self.politeness else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,10 @@ class Spool:
             ) from err
         return len(content)
 
+    def holds(self, clip_id: str) -> bool:
+        """Whether something is kept of a clip."""
+        return self._path(clip_id).is_file()
+
     def drop(self, clip_ids: Iterable[str]) -> int:
         """Forget clips; return how many bytes that freed."""
         return sum(_remove(self._path(clip_id)) for clip_id in clip_ids)

@@ -4,6 +4,7 @@ The breaker, the canaries and the policy are values of `jobs.availability`; here
 clock. Files of one's own are not watched: they are what they are, so each try settles its clip.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from jobs.availability.canaries import (
 from jobs.availability.outcome import Group
 from jobs.availability.policy import Action, Decision, decide
 from jobs.catalogues.catalogue import ClipRef
+from jobs.fetching.rate_limit import Politeness, StartSchedule
 from jobs.ingesting.making import Job, Tried
 
 _CANARIES_A_CHECK = 3
@@ -34,6 +36,8 @@ class WatchRules:
     canaries: tuple[ClipRef, ...] = ()
     """Clips that were there when they were last asked for."""
     canary_policy: CanaryPolicy = field(default_factory=CanaryPolicy)
+    politeness: Politeness | None = None
+    """How often it is asked; None: as often as it answers."""
 
 
 class Watch:
@@ -45,6 +49,7 @@ class Watch:
         *,
         run_id: str,
         is_network: bool,
+        lane: str = "",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -61,7 +66,19 @@ class Watch:
         self._checked_at = clock()
         self._check: dict[str, Group] = {}
         self._is_probing = False
+        self._schedule = _schedule(rules.politeness, run_id, lane) if is_network else None
         self.canary_state = CanaryState.UNKNOWN
+
+    def wait_for_turn(self) -> None:
+        """Wait until the source may be asked again."""
+        if self._schedule is not None:
+            now = self._clock()
+            self._sleep(max(0.0, self._schedule.next_start(now) - now))
+
+    def skip_turn(self) -> None:
+        """Leave the first turn to others that ask the same source from here."""
+        if self._schedule is not None:
+            self._schedule.next_start(self._clock())
 
     @property
     def is_over(self) -> bool:
@@ -86,7 +103,9 @@ class Watch:
             is_well = tried.group not in (Group.BLOCKED, Group.TRANSIENT)
             self._end_probe(is_well=is_well)
         else:
-            self._breaker = self._breaker.observe(job.clip.id, tried.group, now=now)
+            self._breaker = self._breaker.observe(
+                job.clip.id, tried.group, now=now, is_again=job.attempt > 1
+            )
         decision = decide(
             tried.group,
             tried.code,
@@ -98,6 +117,8 @@ class Watch:
         )
         if decision.action == Action.BACK_OFF and self._rules.waits_when_blocked:
             self._not_before = now + decision.seconds
+            if self._schedule is not None:
+                self._schedule.hold_until(self._not_before)
         return decision
 
     def follow_canary(self, job: Job, tried: Tried) -> None:
@@ -158,9 +179,17 @@ class Watch:
         chosen = take_turns(tuple(by_id), check=self._num_checks, count=_CANARIES_A_CHECK)
         self._check = {}
         for clip_id in chosen:
+            self.wait_for_turn()
             yield Job(clip=by_id[clip_id], is_canary=True, may_spool=False)
         yield None
         self.canary_state = judge_canaries(Canaries(alive=chosen), self._check)
         self._num_checks += 1
         self._num_tries = 0
         self._checked_at = self._clock()
+
+
+def _schedule(politeness: Politeness | None, run_id: str, lane: str) -> StartSchedule | None:
+    if politeness is None:
+        return None
+    digest = hashlib.blake2b(f"{run_id}\0{lane}".encode(), digest_size=8)
+    return StartSchedule(politeness, seed=int.from_bytes(digest.digest()))

@@ -9,10 +9,12 @@ zips          a zip archive
 split_zip     the volumes of a zip (`.z01` ... `.zip`) as one that a zip reader takes
 joined        parts (`_partaa`, `.zip.001`) as one file
 tars          a tar archive
+unpacking     packed tars to plain ones, once, where that is asked for
+row_files     tables with a clip a row: parquet, and what `datasets` saves to disk
 stored        a prefix on S3
 checksums     whether the published archives are there and whole
 
-Nothing is unpacked to disk, so no member's name can lead anywhere; sizes are bounded. A source is
+No member is unpacked to disk, so no member's name can lead anywhere; sizes are bounded. A source is
 opened again from its `url` in each worker process.
 """
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from jobs.sources.archives import Archive, Kind
+from jobs.sources.archives import Archive, Kind, plain_tar_name
 from jobs.sources.folder import FolderSource
 from jobs.sources.source import NamedFiles, Source
 from jobs.sources.split_zip import check_whole
@@ -28,13 +28,18 @@ def open_archive(archive: Archive) -> Source:
         return ZipSource.of_parts(archive.paths)
     if archive.kind is Kind.TAR:
         return TarSource(archive.paths[0])
+    plain = plain_tar_name(archive.name)
+    if plain is not None and archive.paths[0].with_name(plain).is_file():
+        return TarSource(archive.paths[0].with_name(plain))
     raise ConfigError(f"{archive.paths[0]} {_way_out(archive)}")
 
 
 def _way_out(archive: Archive) -> str:
-    name = archive.name.lower()
-    if name.endswith((".tar.gz", ".tgz")):
-        return "can only be read from front to back: `gunzip` makes a tar of it, which will do"
+    if plain_tar_name(archive.name) is not None:
+        return (
+            "can only be read from front to back: unpack it to a plain tar beside it "
+            "(`gunzip --keep`, `bunzip2 --keep` or `unxz --keep`), which will do"
+        )
     return "can't be read by name: unpack it"
 
 
@@ -51,7 +56,7 @@ class ArchiveFolder(NamedFiles):
         self.unread = tuple(
             f"{archive.name} {_way_out(archive)}"
             for archive in archives
-            if archive.kind is Kind.PACKED
+            if archive.kind is Kind.PACKED and plain_tar_name(archive.name) not in self._archives
         )
 
     @cached_property

@@ -11,7 +11,8 @@ from shardwriter.errors import ConfigError
 _VOLUME = re.compile(r"(?P<name>.+)\.z(?P<number>\d{2,4})", re.ASCII | re.IGNORECASE)
 _NUMBERED = re.compile(r"(?P<name>.+\.zip)\.(?P<number>\d{3})", re.ASCII | re.IGNORECASE)
 _LETTERED = re.compile(r"(?P<name>.+)_part(?P<letters>[a-z]{2})", re.ASCII)
-_PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+_PACKED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_PACKED = (*_PACKED_TARS, ".7z", ".rar")
 
 
 class Kind(StrEnum):
@@ -51,6 +52,14 @@ def archive_with(path: Path) -> Archive | None:
     """
     related = [file for file in _files_in(path.parent) if _base(file) == _base(path)]
     return next((found for found in _archives(related) if path in found.paths), None)
+
+
+def plain_tar_name(name: str) -> str | None:
+    """Return what a packed tar is called when its compression is undone; None if it is none."""
+    for suffix in _PACKED_TARS:
+        if name.lower().endswith(suffix):
+            return f"{name[: -len(suffix)]}.tar"
+    return None
 
 
 def _files_in(folder: Path) -> list[Path]:

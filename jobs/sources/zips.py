@@ -35,7 +35,7 @@ class ZipSource(NamedFiles):
         super().__init__(str(path))
         try:
             self._zip = zipfile.ZipFile(path if file is None else io.BufferedReader(file))
-        except (zipfile.BadZipFile, OSError, ValueError) as err:
+        except (*_ZIP_ERRORS, ValueError) as err:
             raise ConfigError(f"{path} is not a readable zip: {err}") from err
 
     @classmethod

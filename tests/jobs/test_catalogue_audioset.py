@@ -6,6 +6,7 @@ from jobs.catalogues.audioset_classes import strong_classes, weak_classes
 from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.reading import read_catalogue
 from jobs.catalogues.registry import find_dataset
+from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, ingest
 from jobs.sources import open_source
 from shardwriter import RejectionReason
@@ -248,7 +249,7 @@ def test_clips_and_whole_videos_of_ones_own_go_to_shards(tmp_path: Path) -> None
     catalogue = read_catalogue(AUDIOSET, source, {"split": "eval", "audio": "videos"})
     out = tmp_path / "shards"
     options = IngestOptions(out=str(out), sample_rate_hz=8000, num_workers=0, quiet=True)
-    summary = ingest(catalogue, source, options)
+    summary = ingest(catalogue, open_fetcher(source.url), options)
     assert {rejection.clip_id: rejection.reason for rejection in summary.rejections} == {
         "audioset/Zzzzzzzzzz__12345": RejectionReason.ABSENT
     }

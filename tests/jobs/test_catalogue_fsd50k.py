@@ -6,6 +6,7 @@ import pytest
 from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.reading import read_catalogue
 from jobs.catalogues.registry import find_dataset
+from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, ingest
 from jobs.sources import open_source
 from shardwriter.errors import ConfigError
@@ -76,7 +77,7 @@ def test_published_archives_go_to_shards_and_back(tmp_path: Path) -> None:
     assert catalogue.warnings == ()
     out = tmp_path / "shards"
     options = IngestOptions(out=str(out), sample_rate_hz=16_000, num_workers=1, quiet=True)
-    summary = ingest(catalogue, source, options)
+    summary = ingest(catalogue, open_fetcher(source.url), options)
     assert (summary.num_written, summary.rejections) == (4, ())
     records = {record.id: record for record in records_of(out)}
     assert {name: record.split for name, record in records.items()} == {

@@ -1,7 +1,5 @@
 """The published files themselves, where they lie beside the checkout; they are not part of it."""
 
-import gzip
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -14,40 +12,20 @@ from jobs.catalogues.reading import read_catalogue
 from jobs.catalogues.registry import find_dataset
 from jobs.catalogues.trials import read_trials
 from jobs.sources import open_source
-from jobs.sources.source import NamedFiles
 from shardwriter.errors import ConfigError
 from tests.jobs.builders import write_folder
-
-DATASETS = Path(
-    os.environ.get("MELSTREAM_DATASETS", Path(__file__).parents[2].parent / "shared" / "datasets")
-)
-pytestmark = pytest.mark.skipif(
-    not DATASETS.is_dir(),
-    reason="no published metadata in ../shared/datasets, nor where MELSTREAM_DATASETS says",
+from tests.jobs.published_files import (
+    DATASETS,
+    ListedSource,
+    needs_published_files,
+    unpacked,
 )
 
-
-class ListedSource(NamedFiles):
-    """A source of some files, and of the mere names of many others."""
-
-    def __init__(self, names: list[str], files: dict[str, bytes]) -> None:
-        super().__init__("listed")
-        self._listed = names
-        self._files = files
-
-    def _list(self) -> list[str]:
-        return [*self._listed, *self._files]
-
-    def read(self, name: str) -> bytes:
-        return self._files[name]
+pytestmark = needs_published_files
 
 
 def read(name: str, folder: Path, **options: str) -> Catalogue:
     return read_catalogue(find_dataset(name), open_source(str(folder)), options)
-
-
-def unpacked(folder: Path, *names: str) -> dict[str, bytes]:
-    return {name: gzip.decompress((folder / f"{name}.gz").read_bytes()) for name in names}
 
 
 @pytest.mark.parametrize(

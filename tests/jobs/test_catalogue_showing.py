@@ -34,7 +34,8 @@ def test_description_says_what_to_get_how_it_must_lie_and_what_to_expect() -> No
     assert "counts: FSD50K: 51,197 clips (train 36,796, val 4,170, eval 10,231)" in text
     assert "known leak: 124855 (dev) and 199878 (eval) are the same recording" in text
     assert (
-        "--audio clips|videos: what a file named by its video alone holds (default: clips)"
+        "--audio clips|videos|parquet: what a file named by its video alone holds; parquet: clips "
+        "are rows of tables, as in agkphysics/AudioSet on the Hugging Face Hub (default: clips)"
     ) in [value for _, value in description(find_dataset("audioset"))]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.catalogues.tables import TableForm, first_spreadsheet_error, read_table
+from jobs.catalogues.tables import TableForm, first_spreadsheet_error, read_header, read_table
 from shardwriter.errors import ConfigError
 
 COMMA = TableForm(columns=("name", "labels"))
@@ -81,3 +81,33 @@ def test_number_must_be_finite_and_not_negative(value: str) -> None:
 def test_a_label_that_begins_with_a_hash_is_no_spreadsheets_error() -> None:
     assert first_spreadsheet_error(b"a\n#1 hit\n") is None
     assert first_spreadsheet_error(b"a\nb\n#NAME?,#REF!\n") == 3
+
+
+RAGGED = TableForm(
+    columns=("id", "tags"), delimiter="\t", is_quoted=False, has_header=True, is_ragged=True
+)
+
+
+def test_ragged_rows_keep_every_value_of_their_last_column() -> None:
+    data = b"id\ttags\r\n1\ta\r\n2\ta\tb\tc\r\n"
+    rows = list(read_table(data, RAGGED, where="x"))
+    assert [row.rest("tags", RAGGED) for row in rows] == [("a",), ("a", "b", "c")]
+
+
+def test_ragged_row_without_its_last_column_or_with_an_empty_value_is_refused() -> None:
+    with pytest.raises(ConfigError, match="line 2: expected 2 columns, got 1"):
+        list(read_table(b"id\ttags\n1\n", RAGGED, where="x"))
+    (row,) = read_table(b"id\ttags\n1\ta\t\n", RAGGED, where="x")
+    with pytest.raises(ConfigError, match="line 2: tags holds an empty value"):
+        row.rest("tags", RAGGED)
+
+
+@pytest.mark.parametrize("data", [b"a,b\r\n1,2\r\n", b"\xef\xbb\xbfa,b\n", b'"a","b"'])
+def test_header_is_read_whatever_the_columns_are(data: bytes) -> None:
+    assert read_header(data, TableForm(columns=()), where="x") == ("a", "b")
+
+
+@pytest.mark.parametrize("data", [b"", b"a,a\n", b"a,\n", b"\xff,b\n", b'"a\n'])
+def test_header_without_distinct_names_is_refused(data: bytes) -> None:
+    with pytest.raises(ConfigError, match="header"):
+        read_header(data, TableForm(columns=()), where="x")

@@ -9,6 +9,7 @@ from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.reading import read_catalogue
 from jobs.catalogues.registry import find_dataset
 from jobs.catalogues.trials import VerificationPairs, read_trials
+from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, ingest
 from jobs.sources import open_source
 from shardwriter.errors import ConfigError
@@ -71,7 +72,7 @@ def test_parts_go_to_shards_and_back(tmp_path: Path) -> None:
     catalogue = read_catalogue(VOX1, source)
     out = tmp_path / "shards"
     options = IngestOptions(out=str(out), sample_rate_hz=16_000, num_workers=1, quiet=True)
-    summary = ingest(catalogue, source, options)
+    summary = ingest(catalogue, open_fetcher(source.url), options)
     assert (summary.num_written, summary.rejections) == (5, ())
     records = {record.id: record for record in records_of(out)}
     assert {name: record.split for name, record in records.items()} == {
@@ -148,7 +149,7 @@ def test_m4a_of_voxceleb2_goes_to_shards(tmp_path: Path) -> None:
     }
     out = tmp_path / "shards"
     options = IngestOptions(out=str(out), sample_rate_hz=16_000, num_workers=0, quiet=True)
-    assert ingest(catalogue, source, options).num_written == 2
+    assert ingest(catalogue, open_fetcher(source.url), options).num_written == 2
     lengths = {record.id: record.duration_seconds for record in records_of(out)}
     assert lengths["voxceleb2/id00012/21Uxsk56VDQ/00001"] == pytest.approx(4.0, abs=0.07)
     assert lengths["voxceleb2/id00017/OLguY5ofUrY/00044"] == pytest.approx(4.5, abs=0.07)

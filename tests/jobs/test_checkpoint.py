@@ -19,7 +19,10 @@ def checkpoint(step: int = 7) -> Checkpoint:
         loader={"epoch": 1, "cursor": 12, "folds": [1, 2]},
         model=model.state_dict(),
         optimizer=optimizer.state_dict(),
+        average=None,
         scaler={},
+        recipe={"model": "cnn10"},
+        labels=["dog"],
         history={"losses": [0.5, 0.25], "num_clips": 64, "seconds": {"waiting": 0.5}},
     )
 
@@ -103,7 +106,7 @@ def test_damaged_checkpoint_is_refused_or_harmless_wherever_the_damage_is(tmp_pa
     "content",
     [
         b"not a checkpoint at all",
-        pickle.dumps({"version": 1}),
+        pickle.dumps({"version": 2}),
     ],
 )
 def test_foreign_file_is_refused(tmp_path: Path, content: bytes) -> None:
@@ -116,10 +119,10 @@ def test_foreign_file_is_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([1, 2], "not a checkpoint of version 1"),
-        ({"version": 2}, "not a checkpoint of version 1"),
-        ({"weight": torch.zeros(3)}, "not a checkpoint of version 1"),
-        ({"version": 1, "step": 3}, "lacks parts"),
+        ([1, 2], "not a checkpoint of version 2"),
+        ({"version": 1}, "not a checkpoint of version 2"),
+        ({"weight": torch.zeros(3)}, "not a checkpoint of version 2"),
+        ({"version": 2, "step": 3}, "lacks parts"),
     ],
 )
 def test_file_of_torch_that_is_no_checkpoint_is_refused(
@@ -134,7 +137,7 @@ def test_file_of_torch_that_is_no_checkpoint_is_refused(
 @pytest.mark.parametrize("as_zip", [True, False])
 def test_code_in_a_checkpoint_is_refused_and_does_not_run(tmp_path: Path, as_zip: bool) -> None:
     path, made = tmp_path / "checkpoint.pt", tmp_path / "made-by-the-intruder"
-    row = {"version": 1, "step": Intruder(made)}
+    row = {"version": 2, "step": Intruder(made)}
     if as_zip:
         torch.save(row, path)
     else:

@@ -110,8 +110,9 @@ def test_ingest_of_a_part_ends_well_and_says_what_is_absent(
     arguments = ["ingest", "esc50", "--source", str(source), "--out", str(out), "--workers", "0"]
     assert cli.main([*arguments, "--sample-rate", "8000"]) == 0
     printed = capsys.readouterr().out
-    assert f"10 clips listed in {source}" in printed
+    assert f"10 clips listed, from {source}" in printed
     assert "rejected: absent 3 clips" in " ".join(printed.split())
+    assert "clips of split train: expected 2,000, got 10" in printed
     assert f"{out}/availability/rejections.jsonl" in printed
     assert cli.main([*arguments, "--sample-rate", "8000"]) == 0
     assert "there before" in capsys.readouterr().out
@@ -121,14 +122,17 @@ def test_ingest_of_a_folder_that_is_not_there(refused: Refused, tmp_path: Path) 
     source, out = tmp_path / "nowhere", tmp_path / "out"
     line = refused("ingest", "esc50", "--source", source, "--out", out, status=2)
     assert f"no folder or archive at {source}" in line
-    assert "give the place of the dataset as published" in line
     assert not out.exists()
 
 
-def test_ingest_of_a_folder_without_the_csv(refused: Refused, tmp_path: Path) -> None:
-    line = refused("ingest", "esc50", "--source", tmp_path, "--out", tmp_path / "out", status=2)
-    assert "holds no meta/esc50.csv" in line
-    assert "a folder (or zip) with audio/ and meta/esc50.csv" in line
+def test_ingest_of_a_folder_without_the_csv_shows_the_layout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["ingest", "esc50", "--source", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert cli.main(command) == 2
+    problem, *layout = capsys.readouterr().err.splitlines()
+    assert "holds no meta/esc50.csv" in problem
+    assert layout[0] == "  meta/esc50.csv"
 
 
 def test_ingest_of_a_wrong_csv_names_its_line(refused: Refused, tmp_path: Path) -> None:
@@ -282,9 +286,7 @@ def test_training_into_a_file_is_refused_before_the_first_step(
         ({"folds": ""}, "expected folds such as 1-4 or 1,3,5, got ''"),
         ({"folds": "0-99999999999"}, "expected folds such as 1-4"),
         ({"folds": "1,1-2"}, "expected each fold once, got '1,1-2'"),
-        ({"eval-fold": "x"}, "expected a whole number, got 'x'"),
-        ({"epochs": "0"}, "must be at least 1"),
-        ({"batch-size": "0"}, "must be at least 1"),
+        ({"eval-fold": "x"}, "expected folds such as 1-4 or 1,3,5, got 'x'"),
         ({"seed": "1.5"}, "expected a whole number, got '1.5'"),
     ],
 )
@@ -295,12 +297,20 @@ def test_training_with_a_bad_value(
     assert f"argument --{next(iter(changes))}: {problem}" in line
 
 
+@pytest.mark.parametrize("setting", ["epochs", "batch-size"])
+def test_training_with_none_of_what_it_takes_is_refused(
+    setting: str, refused: Refused, tmp_path: Path
+) -> None:
+    line = refused(*train("url", tmp_path, **{setting: "0"}), status=2)
+    assert f"{setting.replace('-', '_')} must be in 1.." in line
+
+
 @pytest.mark.parametrize(
     ("text", "folds"),
     [("2", (2,)), ("1-4", (1, 2, 3, 4)), ("1,3,5", (1, 3, 5)), ("0,4-6", (0, 4, 5, 6))],
 )
 def test_folds_are_read_as_ranges_and_lists(text: str, folds: tuple[int, ...]) -> None:
-    parsed = cli._parser().parse_args(["train", "u", "--folds", text, "--eval-fold", "9"])
+    parsed = cli.parser().parse_args(["train", "u", "--folds", text, "--eval-fold", "9"])
     assert parsed.folds == folds
 
 

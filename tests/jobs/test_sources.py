@@ -168,3 +168,12 @@ def test_member_of_an_unknown_compression_is_a_storage_error(tmp_path: Path) -> 
     path.write_bytes(data)
     with pytest.raises(StorageError, match=r"audio/1\.wav: .*compression"):
         ZipSource(path).read("audio/1.wav")
+
+
+def test_zip_of_a_version_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "damaged.zip", {"a.wav": b"x" * 99})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + 6] = 84  # the version needed to read it: 8.4
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=r"damaged\.zip is not a readable zip: zip file version"):
+        ZipSource(path)

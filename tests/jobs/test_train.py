@@ -11,8 +11,9 @@ import torch
 
 from jobs import cli
 from jobs.checkpoint import load_checkpoint
-from jobs.recipe import TrainOptions
+from jobs.recipe import Recipe
 from jobs.results import RunResult, load_result
+from jobs.train_options import TrainOptions
 from jobs.training import Trainer
 from loader import World
 from tests.jobs.builders import TONE_LABELS, make_tones
@@ -67,10 +68,15 @@ def check_result(result: RunResult, *, num_processes: int, num_steps: int) -> No
 def check_that_the_checkpoint_scores_as_the_run_did(url: str, out: Path, *, epochs: int) -> None:
     """Score the held-out clips in this process, with what the checkpoint holds."""
     options = TrainOptions(
-        url=url, folds=(1, 2), eval_fold=3, out=out, epochs=epochs, batch_size=8, resume=True
+        url=url,
+        folds=(1, 2),
+        eval_folds=(3,),
+        out=out,
+        resume=True,
+        recipe=Recipe(epochs=epochs, batch_size=8),
     )
-    keys, scores_NK, _ = Trainer(options, world=World(), device=torch.device("cpu")).scores()
-    probabilities = dict(zip(keys, scores_NK.max(1).values.tolist(), strict=True))
+    scored = Trainer(options, world=World(), device=torch.device("cpu")).scores()
+    probabilities = dict(zip(scored.keys, scored.scores_NK.max(1).values.tolist(), strict=True))
     predictions = load_result(out).predictions
     assert len(predictions) == 21
     for prediction in predictions:

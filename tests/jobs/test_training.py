@@ -8,16 +8,11 @@ import pytest
 import torch
 
 from jobs.checkpoint import load_checkpoint
+from jobs.front_end import clip_shifts, roll
 from jobs.metrics import evaluate
-from jobs.recipe import (
-    TrainOptions,
-    clip_shifts,
-    cosine_with_warm_up,
-    multi_label_loss,
-    parameter_groups,
-    roll,
-    single_label_loss,
-)
+from jobs.optimisation import cosine_with_warm_up, parameter_groups
+from jobs.recipe import Recipe
+from jobs.train_options import TrainOptions
 from jobs.training import Trainer
 from loader import AudioBatch, World
 from shardwriter.errors import ConfigError, LoaderStateError
@@ -31,16 +26,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def options_for(url: str, out: Path, **changes: object) -> TrainOptions:
-    options = TrainOptions(
-        url=url,
-        folds=(1, 2),
-        eval_fold=3,
-        out=out,
-        epochs=EPOCHS,
-        batch_size=8,
-        crop_seconds=1.0,
-    )
-    return replace(options, **changes)  # type: ignore[arg-type]  # one factory for all
+    recipe = Recipe(epochs=EPOCHS, batch_size=8, crop_seconds=1.0)
+    recipe = replace(recipe, **changes)  # type: ignore[arg-type]  # one factory for all
+    return TrainOptions(url=url, folds=(1, 2), eval_folds=(3,), out=out, recipe=recipe)
 
 
 def train(options: TrainOptions, on_step: Callable[[float], None] = lambda loss: None) -> Trainer:
@@ -91,9 +79,9 @@ def test_loss_falls_and_held_out_accuracy_beats_chance(tones_url: str, tmp_path:
     assert len(losses) == 15 * STEPS_PER_EPOCH
     assert np.mean(losses[:3]) == pytest.approx(math.log(3), abs=0.4)
     assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3])
-    keys, scores_NK, targets_NK = trainer.scores()
-    metrics = evaluate(scores_NK.numpy(), targets_NK.numpy().astype(bool))
-    assert len(keys) == len(set(keys)) == metrics.num_clips == 9
+    scored = trainer.scores()
+    metrics = evaluate(scored.scores_NK.numpy(), scored.targets_NK.numpy() > 0)
+    assert len(scored.keys) == len(set(scored.keys)) == metrics.num_clips == 9
     assert metrics.chance == pytest.approx(1 / 3)
     assert metrics.accuracy >= 2 / 3
     assert metrics.macro_map > 0.8
@@ -103,7 +91,7 @@ def test_same_seed_gives_the_same_weights_and_another_seed_others(
     tones_url: str, tmp_path: Path, uninterrupted: Trainer
 ) -> None:
     assert_equal_to_the_bit(train(options_for(tones_url, tmp_path / "a")), uninterrupted)
-    other = train(options_for(tones_url, tmp_path / "b", seed=1))
+    other = train(replace(options_for(tones_url, tmp_path / "b"), seed=1))
     assert other.history.losses != uninterrupted.history.losses
 
 
@@ -152,10 +140,8 @@ def test_checkpoint_of_another_seed_or_dataset_is_refused(
 
 
 def test_single_labels_are_trained_with_cross_entropy(uninterrupted: Trainer) -> None:
-    assert uninterrupted.is_single_label
-    assert uninterrupted.loss is single_label_loss
-    _, scores_NK, _ = uninterrupted.scores()
-    assert torch.allclose(scores_NK.sum(1), torch.ones(9))
+    assert uninterrupted.objective.kind == "ce"
+    assert torch.allclose(uninterrupted.scores().scores_NK.sum(1), torch.ones(9))
 
 
 def test_several_labels_are_trained_with_binary_cross_entropy_and_give_a_map(
@@ -164,14 +150,13 @@ def test_several_labels_are_trained_with_binary_cross_entropy_and_give_a_map(
     labels_of = {0: ("low", "noise"), 1: ("high",), 2: ("low", "high"), 3: ("noise",)}
     url = make_tones(tmp_path / "dataset", num_clips=48, labels_of=labels_of)
     trainer = train(options_for(url, tmp_path / "run", epochs=12))
-    assert not trainer.is_single_label
-    assert trainer.loss is multi_label_loss
+    assert trainer.objective.kind == "bce"
     losses = trainer.history.losses
     assert np.mean(losses[:3]) == pytest.approx(math.log(2), abs=0.2)
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
-    _, scores_NK, targets_NK = trainer.scores()
-    assert targets_NK.sum(1).tolist() == [len(labels_of[n % 4]) for n in range(16)]
-    metrics = evaluate(scores_NK.numpy(), targets_NK.numpy().astype(bool))
+    scored = trainer.scores()
+    assert scored.targets_NK.sum(1).tolist() == [len(labels_of[n % 4]) for n in range(16)]
+    metrics = evaluate(scored.scores_NK.numpy(), scored.targets_NK.numpy() > 0)
     # All three classes hold half of the clips, so a random order has a mAP of about 0.5.
     assert metrics.macro_map > 0.6
     assert 0 <= metrics.accuracy <= 1
@@ -180,9 +165,8 @@ def test_several_labels_are_trained_with_binary_cross_entropy_and_give_a_map(
 def test_clip_without_a_label_makes_the_set_multi_label(tmp_path: Path) -> None:
     url = make_tones(tmp_path / "dataset", num_clips=24, labels_of={0: ("low",), 1: ()})
     trainer = train(options_for(url, tmp_path, epochs=1))
-    assert not trainer.is_single_label
-    _, _, targets_NK = trainer.scores()
-    assert targets_NK.tolist() == [[1, 0, 0], [0, 0, 0]] * 4
+    assert trainer.objective.kind == "bce"
+    assert trainer.scores().targets_NK.tolist() == [[1, 0, 0], [0, 0, 0]] * 4
 
 
 def test_batch_that_the_processes_can_not_share_is_refused(tones_url: str, tmp_path: Path) -> None:
@@ -196,7 +180,9 @@ def test_held_out_fold_that_is_not_there_is_refused_before_the_training(
     tones_url: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=r"is in fold \[7\]; the split has the folds \[1, 2, 3\]"):
-        Trainer(options_for(tones_url, tmp_path, eval_fold=7), world=World(), device=CPU)
+        Trainer(
+            replace(options_for(tones_url, tmp_path), eval_folds=(7,)), world=World(), device=CPU
+        )
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.1, 8000), (1.0, 8000), (1.5, 12_000)])
@@ -207,19 +193,19 @@ def test_held_out_clips_are_whole_and_at_least_as_long_as_in_the_training(
     trainer = Trainer(options_for(url, tmp_path), world=World(), device=CPU)
     shapes = {batch.wave_BT.shape[1] for batch in trainer.held_out_loader}
     assert shapes == {expected}
-    keys, scores_NK, _ = trainer.scores()
-    assert (len(keys), tuple(scores_NK.shape)) == (9, (9, len(TONE_LABELS)))
+    scored = trainer.scores()
+    assert (len(scored.keys), tuple(scored.scores_NK.shape)) == (9, (9, len(TONE_LABELS)))
 
 
 def test_scores_are_those_of_each_clip_alone_and_do_not_change(uninterrupted: Trainer) -> None:
     first = uninterrupted.scores()
     again = uninterrupted.scores()
     assert (
-        first[0]
-        == again[0]
+        first.keys
+        == again.keys
         == [f"tones+clip-{n:03d}=2Ewav" for n in (*range(6, 9), *range(15, 18), *range(24, 27))]
     )
-    assert torch.equal(first[1], again[1])
+    assert torch.equal(first.scores_NK, again.scores_NK)
 
 
 def test_learning_rate_rises_in_a_line_and_falls_along_a_cosine_to_zero() -> None:

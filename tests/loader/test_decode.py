@@ -62,10 +62,11 @@ def test_clip_other_than_the_index_says_is_refused(expected: dict[str, int], mes
         decode(DATA, **expected)
 
 
-def test_stereo_is_refused() -> None:
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_stereo_is_refused_with_the_way_to_mono(subtype: str) -> None:
     sink = io.BytesIO()
-    soundfile.write(sink, np.stack([PCM, PCM], axis=1), RATE_HZ, format="FLAC", subtype="PCM_16")
-    with pytest.raises(ShardFormatError, match=r"got .* in 2 channel"):
+    soundfile.write(sink, np.stack([PCM, PCM], axis=1), RATE_HZ, format="FLAC", subtype=subtype)
+    with pytest.raises(ShardFormatError, match=r"expected one channel, got 2: .* ingest the"):
         decode(sink.getvalue())
 
 

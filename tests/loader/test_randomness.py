@@ -8,6 +8,7 @@ from loader.randomness import (
     sample_bits,
     sample_ids,
     sample_uniform,
+    sample_uniforms,
 )
 
 MASK = 2**64 - 1
@@ -33,6 +34,41 @@ def test_sample_bits_are_the_chained_splitmix64(seed: int, epoch: int) -> None:
     for sample_id, bits in zip(ids.tolist(), got.tolist(), strict=True):
         state = splitmix64(splitmix64(splitmix64(seed) ^ epoch) ^ Operation.CROP)
         assert bits == splitmix64(state ^ sample_id)
+
+
+def test_numbers_of_one_sample_are_splitmix64s_stream_from_its_own_state() -> None:
+    ids = sample_ids(["a", "b"])
+    arguments = {"seed": 7, "epoch": 3, "operation": Operation.GAIN}
+    got = sample_uniforms(ids, count=4, **arguments)  # type: ignore[arg-type]
+    states = sample_bits(ids, **arguments)  # type: ignore[arg-type]
+    for state, row in zip(states.tolist(), got, strict=True):
+        expected = [splitmix64((state + n * 0x9E3779B97F4A7C15) & MASK) >> 11 for n in range(4)]
+        assert (row * 2**53).tolist() == expected
+
+
+def test_numbers_of_operations_never_change_their_meaning() -> None:
+    assert (Operation.CROP, Operation.SHIFT) == (1, 2)
+    assert {op.name: op.value for op in Operation if 100 <= op < 200} == {
+        "SPEED": 100,
+        "ROLL": 101,
+        "POLARITY": 102,
+        "GAIN": 103,
+        "EQUALIZER": 104,
+        "BAND_PASS": 105,
+        "DEVICE": 106,
+        "ROOM": 107,
+        "NOISE": 108,
+        "WHITE_NOISE": 109,
+        "MIX": 110,
+        "MIX_PARTNER": 111,
+        "SPEC_AUGMENT": 112,
+        "FILTER_AUGMENT": 113,
+        "FREQ_MIX_STYLE": 114,
+        "FREQ_MIX_STYLE_PARTNER": 115,
+        "BANK_CLIP": 116,
+        "BANK_SEGMENT": 117,
+        "NOISE_MIXER": 118,
+    }
 
 
 def test_sample_ids_never_change() -> None:

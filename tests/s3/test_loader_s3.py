@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,13 @@ from typing import Any
 import pytest
 
 from loader import LoaderConfig, ShardLoader, World
-from shardwriter.errors import ReplacedError, ShardFormatError, StorageError, TransientStorageError
+from shardwriter.errors import (
+    ErrorBudgetError,
+    ReplacedError,
+    ShardFormatError,
+    StorageError,
+    TransientStorageError,
+)
 from tests.loader.builders import alive_threads_after_waiting, make_dataset, make_loader
 from tests.s3.builders import s3_store, through
 from tests.s3.fault_proxy import Fault, FaultProxy, Request
@@ -41,7 +48,9 @@ def far(folder: Path, prefix: str) -> str:
     return prefix
 
 
-def loader_of(proxy: FaultProxy, prefix: str, **settings: Any) -> ShardLoader:
+def loader_of(
+    proxy: FaultProxy, prefix: str, *, world: World | None = None, **settings: Any
+) -> ShardLoader:
     """A loader whose every request goes through the proxy."""
     defaults: dict[str, Any] = {
         "split": "train", "batch_size": 4, "crop_seconds": 0.02, "tail": "pad",
@@ -49,7 +58,7 @@ def loader_of(proxy: FaultProxy, prefix: str, **settings: Any) -> ShardLoader:
     }  # fmt: skip
     config = LoaderConfig(url=f"s3://{BUCKET}/{prefix}", **{**defaults, **settings})
     store = through(proxy, prefix, read_timeout_seconds=1)
-    return ShardLoader(config, world=World(), store=store)
+    return ShardLoader(config, world=world or World(), store=store)
 
 
 def batches_of(loader: ShardLoader) -> Batches:
@@ -130,9 +139,53 @@ def test_a_shard_that_is_not_there_is_an_error_that_names_it(proxy: FaultProxy, 
         batches_of(loader)
 
 
-def test_a_damaged_answer_is_an_error_that_names_the_sample(proxy: FaultProxy, far: str) -> None:
+def test_a_byte_flipped_on_the_way_is_asked_for_once_more(
+    proxy: FaultProxy, far: str, expected: Batches
+) -> None:
     loader = loader_of(proxy, far)
     proxy.script(Fault(kind="flip", path=".tar", num_bytes=60))
+    assert batches_of(loader) == expected
+    assert loader.stats().reader.num_retries == 1
+
+
+def test_with_a_budget_a_lost_shard_costs_its_samples_and_no_step(
+    proxy: FaultProxy, far: str, expected: Batches
+) -> None:
+    loader = loader_of(proxy, far, error_budget=CLIPS_PER_SHARD)
+    proxy.script(Fault(kind="answer", path="2.tar", status=404, code="NoSuchKey", times=999))
+    batches = list(loader)
+    assert len(batches) == len(expected)
+    lost = [sample.key for sample in loader.quarantine()]
+    assert len(lost) == CLIPS_PER_SHARD
+    got = [
+        key
+        for batch in batches
+        for key, is_padding in zip(batch.keys, batch.is_padding_B.tolist(), strict=True)
+        if not is_padding
+    ]
+    every = dict.fromkeys(key for keys, _ in expected for key in keys)
+    assert got == [key for key in every if key not in lost]
+    assert {sample.reason for sample in loader.quarantine()} == {"missing"}
+    # A second epoch asks for nothing of it: it is in quarantine.
+    proxy.script()
+    assert len(list(loader)) == len(expected)
+    assert not any("2.tar" in request for request in proxy.requests)
+    assert alive_threads_after_waiting() == []
+
+
+def test_a_store_that_stays_away_spends_the_budget_and_says_so(proxy: FaultProxy, far: str) -> None:
+    loader = loader_of(proxy, far, fetch_timeout_seconds=0.05, error_budget=3)
+    proxy.script(Fault(kind="answer", path=".tar", status=503, times=10_000))
+    with pytest.raises(
+        ErrorBudgetError, match=r"error_budget=3 allows 3; worst of \d shards: s3://"
+    ):
+        batches_of(loader)
+    assert alive_threads_after_waiting() == []
+
+
+def test_a_damaged_answer_is_an_error_that_names_the_sample(proxy: FaultProxy, far: str) -> None:
+    loader = loader_of(proxy, far)
+    proxy.script(Fault(kind="flip", path=".tar", num_bytes=60, times=999))
     with pytest.raises(ShardFormatError, match=r"sample \S+, audio at byte \d+: expected .*CRC"):
         batches_of(loader)
 
@@ -217,3 +270,26 @@ def test_no_message_or_statistic_tells_a_secret(proxy: FaultProxy, far: str) -> 
     told = str(caught.value) + json.dumps(dataclasses.asdict(loader.stats().reader))
     assert SECRET_KEY not in told
     assert "Signature" not in told
+
+
+@pytest.mark.parametrize("num_steps", [0, 3, 7])
+def test_a_run_from_s3_is_resumed_on_another_world_with_the_exact_rest(
+    proxy: FaultProxy, far: str, expected: Batches, num_steps: int
+) -> None:
+    proxy.script(Fault(kind="cut", path=".tar", num_bytes=100, times=3))
+    loader = loader_of(proxy, far)
+    got = [key for batch in itertools.islice(loader, num_steps) for key in batch.keys]
+    state = loader.state_dict()
+    by_rank = []
+    for rank in range(2):
+        other = loader_of(proxy, far, world=World(rank=rank, size=2), batch_size=2)
+        other.load_state_dict(state)
+        by_rank.append(list(other))
+    for first, second in zip(*by_rank, strict=True):
+        for batch in (first, second):
+            got += [
+                key
+                for key, pad in zip(batch.keys, batch.is_padding_B.tolist(), strict=True)
+                if not pad
+            ]
+    assert sorted(got) == sorted({key for keys, _ in expected for key in keys})

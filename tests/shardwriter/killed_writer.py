@@ -14,10 +14,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from shardwriter import ShardWriter
 from shardwriter.errors import ConfigError
+from shardwriter.flac import encode_flac
 from shardwriter.keys import to_key
 from shardwriter.manifest import load_manifest
 from shardwriter.object_names import TEMPORARY_PREFIX
@@ -25,7 +27,8 @@ from shardwriter.schema import idx_name
 from shardwriter.storage import LocalStore
 from tests.shardwriter.builders import SETTINGS, make_clips, tree, write_dataset
 
-PRELOADED = (pd,)  # pyarrow would import it in every fork
+# Otherwise every fork would import what pyarrow wants, and load the compiled encoder.
+PRELOADED = (pd, encode_flac(np.ones(1, np.int16), sample_rate_hz=8000, frame_num_samples=64))
 FILE_OPERATIONS = {
     "open",
     "fcntl.flock",

@@ -185,6 +185,7 @@ def check_many_signals() -> None:
                 np.testing.assert_array_equal(decoded(data)[0], pcm_T)
 
 
+@pytest.mark.slow
 def test_nothing_is_read_or_written_out_of_bounds(tmp_path: Path) -> None:
     program = (
         "import numba, numpy\n"

@@ -40,6 +40,14 @@ ROWS = st.builds(
     fold=st.none() | st.integers(-(2**31), 2**31 - 1),
     group=st.none() | TEXT,
     frame_offsets=st.lists(INT32, max_size=5).map(tuple),
+    targets=st.fixed_dictionaries(
+        {},
+        optional={
+            "speaker": st.integers(0, 2**31 - 1),
+            "pitch": st.floats(allow_nan=False),
+            "Z9": st.floats(allow_nan=False),
+        },
+    ),
 )
 
 
@@ -82,7 +90,7 @@ def test_rows_come_back_from_the_file(rows: list[IndexRow]) -> None:
 
 
 def test_file_has_a_column_for_each_field_of_a_row() -> None:
-    assert IDX_SCHEMA.names == [field.name for field in fields(IndexRow)]
+    assert [*IDX_SCHEMA.names, "targets"] == [field.name for field in fields(IndexRow)]
 
 
 def test_same_rows_give_the_same_bytes() -> None:

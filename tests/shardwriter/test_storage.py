@@ -395,7 +395,9 @@ def test_relative_path_keeps_its_place(tmp_path: Path, monkeypatch: pytest.Monke
     assert store.url == f"{tmp_path}/a"
 
 
-@pytest.mark.parametrize("url", ["http://host/a", "file://host/a", "gs://b", "://a"])
+@pytest.mark.parametrize("url", ["ftp://host/a", "file://host/a", "gs://b", "://a"])
 def test_scheme_that_no_store_serves_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match=r"can't open .*local folders or at s3://bucket/prefix"):
+    with pytest.raises(
+        ConfigError, match=r"can't open .*local folders, at s3://bucket/prefix or at"
+    ):
         open_store(url)

@@ -118,6 +118,11 @@ def test_a_clip_of_the_class_silence_may_be_silent() -> None:
     assert judged(muted, clip).code is Code.OK
 
 
+def test_a_published_file_may_be_silent() -> None:
+    muted = media.wav(np.zeros(4 * media.RATE_HZ, np.int16))
+    assert judged(muted, dataclasses.replace(CLIP, video_id=None)).code is Code.OK
+
+
 def test_clipping_is_told_and_not_refused() -> None:
     loud_T = np.clip(media.noise(4).astype(np.int32) * 8, -32768, 32767).astype(np.int16)
     got = judged(media.wav(loud_T))

@@ -169,3 +169,13 @@ def test_files_of_ones_own_are_not_watched() -> None:
         assert answer(watched, clip, Code.DISK, Group.OURS) == Action.DONE
     assert not watched.is_over
     assert list(watched.before_next()) == []
+
+
+def test_clips_that_fail_again_at_the_end_don_t_look_like_a_block(tmp_path: Path) -> None:
+    blocked = {clip_id(number): ["bot_check"] for number in range(0, 160, 4) if number % 12 < 8}
+    unclear = {clip_id(n): ["unavailable_unspecified"] for n in range(8, 160, 12)}
+    site, out = write_site(tmp_path / "site", blocked | unclear), tmp_path / "out"
+    summary = run_site(site, out, 160)
+    assert summary.exit_status == 0
+    assert summary.num_by_group == {Group.OK: 120, Group.UNCLEAR: 13, Group.BLOCKED: 27}
+    assert {requests(site)[clip] for clip in blocked | unclear} == {2}

@@ -1,0 +1,77 @@
+"""Ranks that work together: joining them, and what they tell each other."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from loader import World
+
+
+@contextlib.contextmanager
+def process_group(world: World) -> Iterator[torch.device]:
+    """Join the other ranks, if there are any, and give this one's device.
+
+    NCCL on GPUs, gloo on CPUs.
+    """
+    if torch.cuda.is_available():
+        device = torch.device("cuda", world.local_rank)
+        torch.cuda.set_device(device)
+    else:
+        device = torch.device("cpu")
+        # torchrun's default of one thread a process wastes cores where there are more.
+        local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // local_world_size))
+    if world.size == 1:
+        yield device
+        return
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield device
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def distributed(network: nn.Module, *, world: World, device: torch.device) -> nn.Module:
+    """Return the network with its gradients averaged over ranks."""
+    if world.size == 1:
+        return network
+    device_ids = [device] if device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(network, device_ids=device_ids)
+
+
+def sum_over_ranks(values: Tensor, world: World) -> Tensor:
+    """Return the sum over ranks, on every rank; `values` itself is changed."""
+    if world.size > 1:
+        torch.distributed.all_reduce(values)
+    return values
+
+
+def gather_from_ranks(value: Any, world: World) -> list[Any]:
+    """Return every rank's value, in order of rank, on every rank."""
+    if world.size == 1:
+        return [value]
+    values: list[Any] = [None] * world.size
+    torch.distributed.all_gather_object(values, value)
+    return values
+
+
+def share_buffers(network: nn.Module, world: World) -> None:
+    """Give every rank the batch norm statistics of rank 0; each has seen other clips."""
+    if world.size > 1:
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, src=0)
+
+
+def wait_for_all(world: World) -> None:
+    """Return when every rank has come here."""
+    if world.size > 1:
+        torch.distributed.barrier()
+
+
+def device_name(device: torch.device) -> str:
+    """Return the GPU's name, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

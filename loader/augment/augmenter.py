@@ -1,0 +1,249 @@
+"""Augmenter: a recipe and its banks, applied to the batches of a loader.
+
+    parameters = augmenter.draw(batch.keys, epoch=loader.epoch)       on the host, numpy
+    wave_BT, num_samples_B = augmenter.wave(batch, parameters)        on the batch's device, float32
+    mel_BMF = augmenter.mel(log_mel(wave_BT, num_samples_B), parameters, ...)
+    target_BK = augmenter.targets(batch.target_BK, parameters)
+
+Everything a sample gets depends on (seed, epoch, its key), so that it is the same on any world
+size, batch size, and after a resume. Only partners (of `mix` and `freq_mix_style`) are drawn from
+the rank's own batch: *that* a sample is mixed and by how much is its own too, but with *whom*
+depends on which samples share the batch, and so on world size and batch size.
+
+Axes: B samples, T samples of a wave, M mel bands, F frames, K labels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from loader.augment.clip_bank import ClipBank
+from loader.augment.draw_mel import draw_mel, draw_mix
+from loader.augment.draw_wave import BankRows, draw_wave
+from loader.augment.draws import Draws
+from loader.augment.mel import augment_mel
+from loader.augment.mixing import mix_mels, mix_targets, mix_waves
+from loader.augment.noise import make_white_noise
+from loader.augment.parameters import AugmentParameters
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.wave import BankContents, augment_wave
+from loader.batch import AudioBatch
+from loader.randomness import sample_ids
+from shardwriter.errors import ConfigError
+
+_WHITE_NOISE_PLACES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Banks:
+    """The banks that a recipe draws from.
+
+    Attributes:
+        noise: Noises, with the kinds that the recipe names.
+        device: Impulse responses of devices.
+        room: Impulse responses of rooms.
+    """
+
+    noise: ClipBank | None = None
+    device: ClipBank | None = None
+    room: ClipBank | None = None
+
+
+class Augmenter:
+    """Applies a recipe to batches. Any thread may draw; what is drawn decides all the rest."""
+
+    def __init__(
+        self,
+        recipe: AugmentRecipe,
+        *,
+        sample_rate_hz: int,
+        seed: int = 0,
+        banks: Banks | None = None,
+        num_mels: int | None = None,
+    ) -> None:
+        """Check that recipe, rate and banks fit each other.
+
+        Args:
+            recipe: What to do.
+            sample_rate_hz: Rate of the waves.
+            seed: Seed of the run; the loader's is a good choice.
+            banks: Where noises and responses come from.
+            num_mels: Mel bands of the spectrograms; needed only for filter_augment.
+
+        Raises:
+            ConfigError: a bank is missing or has another rate, a frequency lies above half the
+                sample rate, or `num_mels` is missing.
+        """
+        self.recipe = recipe
+        self.sample_rate_hz = sample_rate_hz
+        self.seed = seed
+        self.banks = banks or Banks()
+        self.num_mels = num_mels
+        self._white_noise: dict[tuple[int, torch.device], Tensor] = {}
+        _check_banks(recipe, self.banks, sample_rate_hz=sample_rate_hz)
+        _check_frequencies(recipe, sample_rate_hz=sample_rate_hz)
+        if recipe.filter_augment is not None and num_mels is None:
+            raise ConfigError("filter_augment needs num_mels: pass the front end's number of bands")
+
+    def draw(
+        self, keys: Sequence[str], *, epoch: int, copies_B: NDArray[np.int64] | None = None
+    ) -> AugmentParameters:
+        """Return what is to be done to the samples of a batch in an epoch, on the CPU.
+
+        The result says it all: keep it, and the same augmentation can be applied again. Any thread
+        may draw, for any epoch: no bank is loaded for it.
+
+        Args:
+            keys: Of the batch.
+            epoch: Number of the epoch.
+            copies_B: `AudioBatch.copy_B`, taken before the batch goes to the device; `None` where
+                no clip comes twice in an epoch. Each copy of a clip gets its own augmentation.
+        """
+        draws = Draws(ids_B=sample_ids(keys, copies_B), seed=self.seed, epoch=epoch)
+        rows = BankRows(
+            noise={} if self.banks.noise is None else self.banks.noise.kinds,
+            num_devices=_num_rows(self.banks.device),
+            num_rooms=_num_rows(self.banks.room),
+        )
+        return AugmentParameters(
+            epoch=epoch,
+            wave=draw_wave(draws, self.recipe, rows, sample_rate_hz=self.sample_rate_hz),
+            mix=draw_mix(draws, self.recipe),
+            mel=draw_mel(draws, self.recipe, num_mels=self.num_mels or 0),
+        )
+
+    def wave(self, batch: AudioBatch, parameters: AugmentParameters) -> tuple[Tensor, Tensor]:
+        """Return the augmented waves and their lengths, on the batch's device.
+
+        Returns:
+            wave_BT: float32, 0 beyond each clip's end; may exceed 1.
+            num_samples_B: int64; speed and mixing change it.
+        """
+        device = batch.wave_BT.device
+        parameters = parameters.to(device)
+        wave_BT, num_samples_B = augment_wave(
+            batch.wave_BT,
+            batch.num_samples_B,
+            parameters.wave,
+            self.recipe,
+            self._contents(parameters.epoch, batch.wave_BT),
+            sample_rate_hz=self.sample_rate_hz,
+        )
+        if self.recipe.mix is None or self.recipe.mix.domain != "wave":
+            return wave_BT, num_samples_B
+        return mix_waves(
+            wave_BT,
+            num_samples_B,
+            parameters.mix,
+            self.recipe.mix,
+            sample_rate_hz=self.sample_rate_hz,
+        )
+
+    def mel(
+        self,
+        mel_BMF: Tensor,
+        parameters: AugmentParameters,
+        *,
+        num_frames_B: Tensor | None = None,
+        units_per_db: float = 1.0,
+        mask_value: float = 0.0,
+    ) -> Tensor:
+        """Return the augmented spectrograms.
+
+        Args:
+            mel_BMF: float32, logarithmic, as the model is to get it.
+            parameters: What `draw` returned.
+            num_frames_B: How many frames of each row are the clip's; None means all.
+            units_per_db: What 1 dB is in the spectrogram's units; `loader.augment.mel` has it.
+            mask_value: What masks are filled with, by the front end's recipe.
+        """
+        recipe, parameters = self.recipe, parameters.to(mel_BMF.device)
+        if num_frames_B is None:
+            num_frames_B = torch.full_like(mel_BMF[:, 0, 0], mel_BMF.shape[2], dtype=torch.int64)
+        mel_BMF = augment_mel(
+            mel_BMF.float(),
+            num_frames_B,
+            parameters.mel,
+            recipe,
+            units_per_db=units_per_db,
+            mask_value=mask_value,
+        )
+        if recipe.mix is None or recipe.mix.domain != "mel":
+            return mel_BMF
+        return mix_mels(mel_BMF, parameters.mix)
+
+    def targets(self, target_BK: Tensor, parameters: AugmentParameters) -> Tensor:
+        """Return the targets after speed and mixing: float32 (B, K), or (B, K * factors)."""
+        parameters = parameters.to(target_BK.device)
+        speed = self.recipe.speed
+        if speed is not None and speed.new_classes:
+            index_B = parameters.wave.speed_index_B
+            parts = [target_BK * (index_B == index)[:, None] for index in range(len(speed.factors))]
+            target_BK = torch.cat(parts, dim=1)
+        if self.recipe.mix is None:
+            return target_BK
+        return mix_targets(target_BK, parameters.mix, self.recipe.mix)
+
+    def _contents(self, epoch: int, wave_BT: Tensor) -> BankContents:
+        banks, device = self.banks, wave_BT.device
+        white_NS = None
+        if self.recipe.white_noise is not None:
+            place = (wave_BT.shape[1], device)
+            if place not in self._white_noise:
+                made = make_white_noise(_WHITE_NOISE_PLACES + wave_BT.shape[1])
+                self._white_noise = {place: made.to(device)}
+            white_NS = self._white_noise[place]
+        return BankContents(
+            noise_NS=_clips(banks.noise, epoch),
+            device_NS=_clips(banks.device, epoch),
+            room_NS=_clips(banks.room, epoch),
+            white_NS=white_NS,
+        )
+
+
+def _num_rows(bank: ClipBank | None) -> int:
+    return 0 if bank is None else sum(size for _, size in bank.kinds.values())
+
+
+def _clips(bank: ClipBank | None, epoch: int) -> Tensor | None:
+    return None if bank is None else bank.at(epoch).clips_NS
+
+
+def _check_banks(recipe: AugmentRecipe, banks: Banks, *, sample_rate_hz: int) -> None:
+    for name in ("noise", "device", "room"):
+        bank: ClipBank | None = getattr(banks, name)
+        if getattr(recipe, name) is not None and bank is None:
+            raise ConfigError(
+                f"the recipe has {name}, and there is no bank of it: pass "
+                f"Banks({name}=ClipBank.from_dataset(...)), or take {name} out of the recipe"
+            )
+        if bank is not None and bank.sample_rate_hz != sample_rate_hz:
+            raise ConfigError(
+                f"the bank for {name} has {bank.sample_rate_hz} Hz, the waves have "
+                f"{sample_rate_hz} Hz; ingest its dataset at {sample_rate_hz} Hz"
+            )
+    if recipe.noise is not None and banks.noise is not None:
+        unknown = sorted({kind for kind, _ in recipe.noise.kinds} - set(banks.noise.kinds))
+        if unknown:
+            raise ConfigError(
+                f"the recipe has noise of kind {unknown[0]!r}, the bank has "
+                f"{', '.join(banks.noise.kinds)}; pass kinds= to ClipBank.from_dataset"
+            )
+
+
+def _check_frequencies(recipe: AugmentRecipe, *, sample_rate_hz: int) -> None:
+    highest_hz = {}
+    if recipe.equalizer is not None:
+        highest_hz["equalizer: max_hz"] = recipe.equalizer.max_hz
+    if recipe.band_pass is not None:
+        highest_hz["band_pass: max_high_hz"] = recipe.band_pass.max_high_hz
+    for name, hz in highest_hz.items():
+        if hz >= sample_rate_hz / 2:
+            raise ConfigError(
+                f"{name} is {hz:g}, and must be below half the sample rate, "
+                f"{sample_rate_hz / 2:g} Hz"
+            )

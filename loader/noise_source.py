@@ -1,0 +1,225 @@
+"""Noise for the clips of a batch: drawn by key, read and decoded like them, mixed in place.
+
+Axes: B rows of a batch, T samples, P rows of a part of the batch, N noise clips.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loader.dataset import DatasetIndex
+from loader.decode import decode_windows
+from loader.flac_decoder import ClipWindow
+from loader.mixture import open_datasets
+from loader.noise import NoiseConfig
+from loader.noise_level import mix_noise
+from loader.randomness import Operation, sample_ids, sample_uniform
+from loader.stream import FetchSettings, SampleReader
+from shardwriter.errors import ConfigError
+from shardwriter.storage import Store, open_store
+
+_MAX_OPEN_SHARDS = 64
+NO_NOISE = -1
+"""Stands in `NoisePlan.row_B` for a clip that gets none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoisePlan:
+    """Which noise each clip of a batch gets."""
+
+    row_B: NDArray[np.int64]
+    """Row of the noise dataset's index, or `NO_NOISE`."""
+    start_B: NDArray[np.int64]
+    """First sample of it; noise that ends before the clip does goes on from its beginning."""
+    snr_db_B: NDArray[np.float32]
+
+
+class NoiseSource:
+    """The noise of a loader; any thread may call any method."""
+
+    def __init__(
+        self,
+        config: NoiseConfig,
+        *,
+        sample_rate_hz: int,
+        seed: int,
+        verify_checksums: bool,
+        settings: FetchSettings | None = None,
+        store: Store | None = None,
+    ) -> None:
+        """Open the noise dataset; no audio is read yet.
+
+        Args:
+            config: Which noise, and how loud.
+            sample_rate_hz: Rate of the clips that it is mixed into.
+            seed: The loader's, for a configuration without one.
+            verify_checksums: Whether to check what is read.
+            settings: How a remote dataset is read.
+            store: Where the dataset lies, already open; None opens `config.url`.
+
+        Raises:
+            ConfigError: there is no such dataset, split or label, or its rate is another.
+            ShardFormatError: it is damaged.
+        """
+        self._config = config
+        self._seed = seed if config.seed is None else config.seed
+        selection = config.selection
+        self._index: DatasetIndex = open_datasets([store or open_store(config.url)], [selection])
+        if self._index.sample_rate_hz != sample_rate_hz:
+            raise ConfigError(
+                f"the noise at {config.url} has {self._index.sample_rate_hz} Hz, the clips have "
+                f"{sample_rate_hz} Hz; ingest the noise at the rate of the clips"
+            )
+        self._verify_checksums = verify_checksums
+        # Whole shards of noise are not worth their place in a cache: it is kept clip by clip.
+        own_settings = None if settings is None else replace(settings, cache_folder=None)
+        self._reader = SampleReader(
+            self._index,
+            max_open_shards=_MAX_OPEN_SHARDS,
+            verify_checksums=verify_checksums,
+            settings=own_settings,
+        )
+        self._kept = _KeptClips(max_bytes=config.memory_bytes)
+
+    def describe(self) -> str:
+        """Return what decides the noise as text, content included."""
+        config = replace(self._config, seed=self._seed)
+        return f"noise={self._index.digest[:16]} {config.describe()}"
+
+    def plan(
+        self,
+        keys: tuple[str, ...],
+        copies_B: NDArray[np.int64],
+        num_samples_B: NDArray[np.int64],
+        *,
+        epoch: int,
+    ) -> NoisePlan:
+        """Draw the noise of each clip; every noise clip, and every part of it, is equally likely.
+
+        Args:
+            keys: The clips' keys.
+            copies_B: Which of the epoch's copies of its clip each is.
+            num_samples_B: Their lengths in the batch.
+            epoch: Number of the epoch.
+        """
+        ids_B = sample_ids(keys, copies_B)
+
+        def uniform_B(operation: Operation) -> NDArray[np.float64]:
+            return sample_uniform(ids_B, seed=self._seed, epoch=epoch, operation=operation)
+
+        row_B = (uniform_B(Operation.LOADER_NOISE_CLIP) * len(self._index)).astype(np.int64)
+        length_B = self._index.num_samples_N[row_B]
+        num_starts_B = np.where(length_B >= num_samples_B, length_B - num_samples_B + 1, length_B)
+        low, high = self._config.snr_db
+        snr_db_B = low + uniform_B(Operation.LOADER_NOISE_SNR) * (high - low)
+        has_noise_B = uniform_B(Operation.LOADER_NOISE) < self._config.probability
+        return NoisePlan(
+            row_B=np.where(has_noise_B, row_B, NO_NOISE),
+            start_B=(uniform_B(Operation.LOADER_NOISE_START) * num_starts_B).astype(np.int64),
+            snr_db_B=snr_db_B.astype(np.float32),
+        )
+
+    def mix(
+        self,
+        wave_BT: NDArray[np.int16],
+        snr_db_B: NDArray[np.float32],
+        plan: NoisePlan,
+        num_samples_B: NDArray[np.int64],
+        places: NDArray[np.int64],
+    ) -> None:
+        """Mix noise into some rows of a batch, and note its ratio.
+
+        Args:
+            wave_BT: The batch; rows are changed up to their clip's end.
+            snr_db_B: Takes the ratio of the rows that are changed: not those that are silent, or
+                that get silent noise.
+            plan: The noise of each row.
+            num_samples_B: Length of each row's clip.
+            places: The rows.
+
+        Raises:
+            ShardFormatError: a noise clip is damaged.
+            StorageError: it can't be read.
+        """
+        places = places[plan.row_B[places] != NO_NOISE]
+        if not len(places):
+            return
+        noise_PT = self._decoded(plan, num_samples_B, places)
+        for noise_T, place in zip(noise_PT, places.tolist(), strict=True):
+            num_samples = int(num_samples_B[place])
+            mixed_T = mix_noise(
+                wave_BT[place, :num_samples],
+                noise_T[:num_samples],
+                snr_db=float(plan.snr_db_B[place]),
+                sample_rate_hz=self._index.sample_rate_hz,
+            )
+            if mixed_T is not None:
+                wave_BT[place, :num_samples] = mixed_T
+                snr_db_B[place] = plan.snr_db_B[place]
+
+    def _decoded(
+        self, plan: NoisePlan, num_samples_B: NDArray[np.int64], places: NDArray[np.int64]
+    ) -> NDArray[np.int16]:
+        """Return the noise of some rows; what is behind the clip's length in a row is anything."""
+        clips = []
+        is_short = []
+        for number, place in enumerate(places.tolist()):
+            row = int(plan.row_B[place])
+            length, wanted = int(self._index.num_samples_N[row]), int(num_samples_B[place])
+            is_short.append(length < wanted)
+            clips.append(
+                ClipWindow(
+                    data=self._kept.get(row) or self._read(row),
+                    row=number,
+                    start=0 if length < wanted else int(plan.start_B[place]),
+                    num_samples=min(length, wanted),
+                    clip_num_samples=length,
+                    where=self._index.where(row),
+                )
+            )
+        noise_PT = np.empty((len(places), int(num_samples_B[places].max())), dtype=np.int16)
+        decode_windows(
+            clips,
+            noise_PT,
+            sample_rate_hz=self._index.sample_rate_hz,
+            verify_checksums=self._verify_checksums,
+        )
+        for number in np.flatnonzero(is_short).tolist():
+            whole_T = noise_PT[number, : clips[number].num_samples]
+            start = int(plan.start_B[places[number]])
+            noise_PT[number] = np.resize(np.roll(whole_T, -start), noise_PT.shape[1])
+        return noise_PT
+
+    def _read(self, row: int) -> bytes:
+        data = self._reader.read(row)
+        self._kept.put(row, data)
+        return data
+
+
+class _KeptClips:
+    """Encoded clips that were used last, within a budget."""
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._num_bytes = 0
+        self._clips: OrderedDict[int, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, row: int) -> bytes | None:
+        with self._lock:
+            data = self._clips.get(row)
+            if data is not None:
+                self._clips.move_to_end(row)
+            return data
+
+    def put(self, row: int, data: bytes) -> None:
+        with self._lock:
+            if row in self._clips or len(data) > self._max_bytes:
+                return
+            self._clips[row] = data
+            self._num_bytes += len(data)
+            while self._num_bytes > self._max_bytes:
+                self._num_bytes -= len(self._clips.popitem(last=False)[1])
