@@ -8,6 +8,7 @@ BIN      := .venv/bin
 UV       := $(BIN)/uv
 RUN_TIME := .venv/.run-time
 TEST     := .venv/.test
+DOCS     := .venv/.docs
 # Compiled once here, not by each of the many processes that a test run or torchrun starts.
 INSTALL  := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 
@@ -53,10 +54,15 @@ $(TEST): requirements-test.txt $(RUN_TIME)
 
 NO_DEVICE := --override docker/ingest-overrides.txt --constraint requirements-test.txt
 
+$(DOCS): requirements-docs.txt $(RUN_TIME)
+	@$(INSTALL) --requirements requirements-docs.txt
+	@touch $@
+
 .PHONY: pins
 pins: | $(UV) ## compile requirements*.txt anew from pyproject.toml (ARGS=--upgrade: newest versions)
 	@$(call compile,requirements.txt,what melstream needs to run)
 	@$(call compile,requirements-test.txt,the same and what the tests and linters need,--extra test --constraint requirements.txt)
+	@$(call compile,requirements-docs.txt,the same and what builds the documentation,--extra docs --constraint requirements-test.txt)
 	@$(call compile,docker/requirements-ingest.txt,what ingesting needs,--extra youtube $(NO_DEVICE))
 	@$(call compile,docker/requirements-ray.txt,what ingesting on Ray needs,--extra youtube --extra ray $(NO_DEVICE))
 
@@ -80,11 +86,18 @@ demo: $(RUN_TIME) ## run the whole way on the embedded sample: ingest, inspect, 
 esc10: $(RUN_TIME) ## five-fold cross-validation (SOURCE=folder: the full recordings, not the embedded ones)
 	@$(BIN)/python -m benchmarks.esc10 $(if $(SOURCE),--source "$(SOURCE)") $(ARGS)
 
-.PHONY: bench bench-ingest
+.PHONY: bench bench-ingest bench-loader bench-features bench-augment bench-plan bench-availability soak
 bench: $(TEST) ## measure the loader beside two others; writes benchmarks/results
 	@$(BIN)/python -m benchmarks.pipeline $(ARGS)
 bench-ingest: $(TEST) ## measure ingest per core beside the peers that are installed
 	@$(BIN)/python -m benchmarks.ingest $(ARGS)
+
+bench-loader: $(TEST) ## measure the loader beside its peers, each in an environment of its own (long)
+	@$(BIN)/python -m benchmarks.loader $(ARGS)
+bench-features bench-augment bench-plan bench-availability: bench-%: $(TEST) ## measure one part
+	@$(BIN)/python -m benchmarks.$* $(ARGS)
+soak: $(TEST) ## stream for half an hour and watch the memory
+	@MALLOC_ARENA_MAX=2 $(BIN)/python -m benchmarks.soak --minutes 30 $(ARGS)
 
 # ---- development -------------------------------------------------------------------------------
 
@@ -93,6 +106,15 @@ test: $(TEST) ## run the tests, without the slow ones and those that need a GPU
 	@$(BIN)/python -m pytest $(ARGS)
 test-slow: $(TEST) ## run the slow tests
 	@$(BIN)/python -m pytest -m "slow and not gpu" $(ARGS)
+
+.PHONY: e2e
+e2e: $(TEST) ## S3 server, ingest into it, two-process training from it, killed and resumed
+	@$(BIN)/python -m pytest -m "slow and not gpu" tests/e2e $(ARGS)
+
+.PHONY: docs
+docs: $(DOCS) ## build the documentation into site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "site/index.html"
 
 .PHONY: lint
 lint: $(TEST) ## check style, format, types and the direction of imports

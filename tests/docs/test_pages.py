@@ -1,5 +1,6 @@
 """Every code block of the documentation is run, or at least read by the command it is for."""
 
+import contextlib
 import re
 import shlex
 from pathlib import Path
@@ -24,18 +25,25 @@ def run(page: str) -> None:
         exec(compile(block, page, "exec"), names)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first page's blocks have run."""
+    folder = tmp_path_factory.mktemp("docs")
+    with contextlib.chdir(folder):
+        run(FIRST)
+    return folder
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
-def test_the_python_blocks_of_a_page_run_in_order(page: str, folder: Path) -> None:
-    run(FIRST)
-    if page != FIRST:
-        run(page)
+def test_the_python_blocks_of_the_first_page_make_a_dataset(folder: Path) -> None:
     assert (folder / "out" / "beeps" / "dataset.json").exists()
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page != FIRST and blocks(page, "python")]
+)
+def test_the_python_blocks_of_a_page_run_in_order(page: str, folder: Path) -> None:
+    with contextlib.chdir(folder):
+        run(page)
 
 
 def commands(page: str) -> list[list[str]]:
