@@ -122,8 +122,10 @@ def main() -> int:
 
 
 def _measure(device: str, arguments: argparse.Namespace) -> dict[str, float]:
-    batch = _batch(device, arguments)
-    banks = _banks(device, arguments.sample_rate)
+    rate_hz = arguments.sample_rate
+    num_samples = round(arguments.seconds * rate_hz)
+    batch = make_batch(arguments.batch_size, num_samples, device=device)
+    banks = make_banks(rate_hz, device=device)
     num_frames = round(arguments.seconds * FRAMES_PER_SECOND)
     mel_BMF = torch.randn(len(batch), NUM_MELS, num_frames, device=device)
 
@@ -175,25 +177,29 @@ def _median_ms(work: Callable[[], object], device: str, arguments: argparse.Name
     return statistics.median(once() for _ in range(arguments.rounds))
 
 
-def _batch(device: str, arguments: argparse.Namespace) -> AudioBatch:
+def make_batch(batch_size: int, num_samples: int, *, device: torch.device | str) -> AudioBatch:
+    """Return a batch of noise with targets of AudioSet's size."""
     rng = np.random.default_rng(0)
-    num_samples = round(arguments.seconds * arguments.sample_rate)
-    shape = (arguments.batch_size, num_samples)
     return AudioBatch(
-        keys=tuple(f"made/{number}" for number in range(arguments.batch_size)),
-        wave_BT=torch.from_numpy(rng.integers(-9000, 9000, shape, dtype=np.int16)),
-        num_samples_B=torch.full((arguments.batch_size,), num_samples),
-        target_BK=torch.zeros(arguments.batch_size, NUM_CLASSES),
-        copy_B=torch.zeros(arguments.batch_size, dtype=torch.int64),
-        is_padding_B=torch.zeros(arguments.batch_size, dtype=torch.bool),
+        keys=tuple(f"made/{number}" for number in range(batch_size)),
+        wave_BT=torch.from_numpy(
+            rng.integers(-9000, 9000, (batch_size, num_samples), dtype=np.int16)
+        ),
+        num_samples_B=torch.full((batch_size,), num_samples),
+        target_BK=torch.zeros(batch_size, NUM_CLASSES),
+        copy_B=torch.zeros(batch_size, dtype=torch.int64),
+        is_padding_B=torch.zeros(batch_size, dtype=torch.bool),
     ).to(device)
 
 
-def _banks(device: str, sample_rate_hz: int) -> Banks:
+def make_banks(
+    sample_rate_hz: int, *, device: torch.device | str, noise_seconds: float = NOISE_SECONDS
+) -> Banks:
+    """Return a bank of 100 noises of three kinds, and one of 30 rooms of 1 s."""
     rng = np.random.default_rng(1)
     num_noises = sum(count for _, count in KINDS.values())
     noises_NS = rng.integers(
-        -6000, 6000, (num_noises, NOISE_SECONDS * sample_rate_hz), dtype=np.int16
+        -6000, 6000, (num_noises, round(noise_seconds * sample_rate_hz)), dtype=np.int16
     )
     decay_S = np.exp(-np.arange(sample_rate_hz) / (sample_rate_hz / 10))
     rooms_NS = (rng.normal(size=(30, sample_rate_hz)) * decay_S * 5000).astype(np.int16)

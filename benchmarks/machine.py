@@ -37,6 +37,19 @@ def machine() -> dict[str, str]:
     }
 
 
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown, its columns aligned."""
+    widths = [
+        max(len(str(row[column])) for row in [header, *rows]) for column in range(len(header))
+    ]
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(f"{c:<{w}}" for c, w in zip(cells, widths, strict=True)) + " |"
+
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([line(header), rule, *(line(row) for row in rows)])
+
+
 def write_results(
     name: str,
     *,
@@ -49,19 +62,10 @@ def write_results(
 ) -> Path:
     """Print a table and write it as `NAME.md` and, with the raw figures, as `NAME.json`."""
     facts = machine()
-    widths = [
-        max(len(str(row[column])) for row in [header, *rows]) for column in range(len(header))
-    ]
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(f"{c:<{w}}" for c, w in zip(cells, widths, strict=True)) + " |"
-
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    table = "\n".join([line(header), rule, *(line(row) for row in rows)])
     text = "\n\n".join(
         [
             f"# {title}",
-            table,
+            table(header, rows),
             *notes,
             f"Measured with `{command}` on {facts['cpu']}, {facts['cores']} cores, "
             f"{facts['memory']}, device {facts['device']}, {facts['date']}.",
