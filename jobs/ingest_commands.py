@@ -116,9 +116,10 @@ def _ingest(arguments: argparse.Namespace) -> int:
 
         refuse_damaged_archives(dataset, arguments.source)
     fetching = fetch_options(arguments)
+    fetcher = open_fetcher(arguments.source, fetching)
     source = open_listing(arguments, dataset, fetching)
-    unpacked = source.url if source is not None and arguments.unpack is not None else None
-    fetcher = open_fetcher(unpacked or arguments.source, fetching)
+    if source is not None and arguments.unpack is not None:
+        fetcher = open_fetcher(source.url, fetching)
     catalogue = read_catalogue(dataset, source, _chosen(arguments, dataset))
     place = YOUTUBE if source is None else source.url
     say(f"{catalogue.title}: {len(catalogue.clips):,} clips listed, from {place}")

@@ -121,7 +121,7 @@ def test_ingest_of_a_part_ends_well_and_says_what_is_absent(
 def test_ingest_of_a_folder_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
     source, out = tmp_path / "nowhere", tmp_path / "out"
     line = refused("ingest", "esc50", "--source", source, "--out", out, status=2)
-    assert f"no folder or archive at {source}" in line
+    assert f"there is no folder or archive {source}" in line
     assert not out.exists()
 
 

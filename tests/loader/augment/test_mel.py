@@ -116,7 +116,9 @@ def test_mixed_styles_are_those_of_a_loop_over_bands() -> None:
     recipe = AugmentRecipe(freq_mix_style=FreqMixStyle(p=0.5, alpha=1.0))
     parameters = drawn(recipe, 8)
     lengths_B = torch.tensor([90, 40, 3, 90, 20, 60, 90, 2])
-    mel_BMF = torch.randn(8, MELS, FRAMES) * 3 + torch.randn(8, MELS, 1) * 5
+    rng = torch.Generator().manual_seed(0)
+    mel_BMF = torch.randn(8, MELS, FRAMES, generator=rng) * 3
+    mel_BMF += torch.randn(8, MELS, 1, generator=rng) * 5
     got_BMF = mix_styles(mel_BMF, lengths_B, parameters)
     is_mixed_B = parameters.style_weight_B < 1
     assert 0 < int(is_mixed_B.sum()) < 8
