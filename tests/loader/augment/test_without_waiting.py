@@ -59,6 +59,6 @@ def _augmenter(made: AugmentRecipe) -> Augmenter:
 
 
 def _on_cuda(batch: AudioBatch) -> AudioBatch:
-    tensors = {field.name: getattr(batch, field.name) for field in fields(batch)}
-    del tensors["keys"]
+    held = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    tensors = {name: value for name, value in held.items() if isinstance(value, torch.Tensor)}
     return replace(batch, **{name: on_cuda(values) for name, values in tensors.items()})
