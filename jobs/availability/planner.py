@@ -104,7 +104,9 @@ def plan_ingest(
         raise ValueError(f"expected at least one worker, got {num_workers}")
     done_ids = done if isinstance(done, pa.Array) else pa.array(list(done), pa.string())
     rows = listing.select(_COLUMNS)
-    left = rows.filter(pc.invert(pc.is_in(rows["clip_id"], value_set=done_ids)))
+    # Two million rows are not copied for nothing.
+    is_done = pc.is_in(rows["clip_id"], value_set=done_ids) if len(done_ids) else None
+    left = rows if is_done is None else rows.filter(pc.invert(is_done))
     audio_seconds, num_unknown = _audio_seconds(left)
     rate_per_hour = _rate_per_hour(source, is_authenticated=is_authenticated, rates=rates)
     return IngestPlan(

@@ -40,7 +40,11 @@ def load_run(store: Store, run_id: str | None = None) -> Run:
     if run_id is not None and run_id not in known:
         raise ConfigError(f"{store.url} has no run {run_id!r}; it has: {', '.join(known)}")
     chosen = run_id or known[-1]
-    return Run(url=store.url, run_id=chosen, snapshot=read_snapshot(store, chosen).select(_COLUMNS))
+    return Run(
+        url=store.url,
+        run_id=chosen,
+        snapshot=read_snapshot(store, chosen, columns=_COLUMNS).select(_COLUMNS),
+    )
 
 
 def run_before(store: Store, run_id: str) -> str | None:
