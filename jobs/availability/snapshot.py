@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shardwriter.errors import ConfigError, ShardFormatError
-from shardwriter.storage import Store
+from shardwriter.storage import LocalStore, Store
 
 SNAPSHOTS_FOLDER: Final = "availability/snapshots"
 SNAPSHOT_SCHEMA = pa.schema(
@@ -85,7 +85,7 @@ def read_snapshot(
         )
     name = snapshot_name(run_ids[-1])
     try:
-        file = pq.ParquetFile(io.BytesIO(store.read(name)))
+        file = pq.ParquetFile(_opened(store, name))
         schema = file.schema_arrow
         table = file.read(columns=None if columns is None else list(columns))
         table.validate(full=True)
@@ -97,6 +97,13 @@ def read_snapshot(
             f"{SNAPSHOT_SCHEMA.names}"
         )
     return table.replace_schema_metadata(None)
+
+
+def _opened(store: Store, name: str) -> pa.NativeFile:
+    """Open a snapshot; a local one is mapped, since its hashes don't compress and may be left."""
+    if isinstance(store, LocalStore):
+        return pa.memory_map(str(store.path(name)))
+    return pa.BufferReader(store.read(name))
 
 
 def _last_attempt(store: Store, run_id: str) -> bytes:
