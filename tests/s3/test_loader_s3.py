@@ -237,7 +237,7 @@ def test_expired_credentials_are_read_anew_in_the_middle_of_a_run(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     loader = loader_of(proxy, far)
     # Clients of its own: those that tests share have the credentials of the environment.
-    loader._reader._shards[0].store._bucket._clients = {}  # type: ignore[attr-defined]
+    loader._pipeline.reader._shards[0].store._bucket._clients = {}  # type: ignore[attr-defined]
     tokens: list[bool] = []
 
     def note(request: Request) -> None:
