@@ -87,6 +87,8 @@ class Measured:
     by_node: tuple[SeenTraffic, ...]
     num_shards_downloaded: int
     num_cache_fallbacks: int
+    fetch_seconds: float
+    """Of all requests."""
     first_batch_seconds: float
     clips_per_gpu: float
     mean_wait_seconds: float
@@ -347,6 +349,7 @@ def measured_epoch(ranks: Sequence[dict[str, Any]]) -> Measured:
         by_node=by_node,
         num_shards_downloaded=sum(rank["num_shards_downloaded"] for rank in ranks),
         num_cache_fallbacks=sum(rank["num_cache_fallbacks"] for rank in ranks),
+        fetch_seconds=sum(rank["fetch_seconds"] for rank in ranks),
         first_batch_seconds=float(wait_RS[:, 0].max()),
         clips_per_gpu=BATCH_SIZE * (wait_RS.shape[1] - 1) / played,
         mean_wait_seconds=float(wait_RS[:, 1:].mean()),
@@ -364,6 +367,9 @@ def report(results: Sequence[CaseResult], num_clips: int, overhead: float) -> No
             zip(simulation.epochs, simulation.paces, result.epochs, strict=True)
         ):
             rows += table_rows(f"{result.case.name}, epoch {number}", counted, paced, seen)
+            if result.case.cache_share is None:
+                speeds = simulation.options.speeds
+                rows.append(("", "a request, ms", *request_milliseconds(speeds, counted, seen)))
             data.append(
                 {
                     "case": asdict(result.case),
@@ -390,14 +396,24 @@ def report(results: Sequence[CaseResult], num_clips: int, overhead: float) -> No
             f"gloo), batches of {BATCH_SIZE}, {OPEN_SHARDS} open shards. SeaweedFS behind a proxy "
             f"for each node that adds {1000 * LATENCY_SECONDS:.0f} ms to each request (median, "
             f"log-normal, sigma {LATENCY_SPREAD}); without, one took {1000 * overhead:.1f} ms. "
-            "All processes share the cores. Where shards are being downloaded, up to 5 % of the "
-            "bytes may be streamed meanwhile: a range is the model's bound. Where a cache has no "
-            "room, because all that is in it is pinned, the loader streams; the model downloads, "
-            "and drops what was used longest ago."
+            "All processes share the cores, so that a request takes longer than on an idle "
+            "machine, and ranks make their S3 clients (a third of a second of CPU each) before the "
+            "first batch of epoch 0: the model knows of neither. Where shards are being "
+            "downloaded, up to 5 % of the bytes may be streamed meanwhile: a range is the model's "
+            "bound. Where a cache has no room, because all that is in it is pinned, the loader "
+            "streams; the model downloads, and drops what was used longest ago."
         ],
         data={"epochs": data},
         command="python -m benchmarks.simulate",
     )
+
+
+def request_milliseconds(speeds: Speeds, counted: EpochTraffic, seen: Measured) -> tuple[str, str]:
+    """Return the mean of the model, which knows only an idle machine, and of the run."""
+    num_bytes = counted.num_bytes_fetched / counted.num_requests
+    simulated = speeds.mean_latency_seconds + num_bytes / speeds.bytes_per_second
+    num_requests = sum(node.num_requests for node in seen.by_node)
+    return f"{1000 * simulated:.0f}", f"{1000 * seen.fetch_seconds / num_requests:.0f}"
 
 
 def table_rows(

@@ -14,7 +14,13 @@ from loader import LoaderConfig, ShardLoader, World
 from loader.flac_decoder import is_ready
 from shardwriter.storage import S3Options, open_store
 
-COUNTED = ("num_requests", "num_bytes_fetched", "num_shards_downloaded", "num_cache_fallbacks")
+COUNTED = (
+    "num_requests",
+    "num_bytes_fetched",
+    "num_shards_downloaded",
+    "num_cache_fallbacks",
+    "fetch_seconds",
+)
 
 
 def main() -> None:
