@@ -33,9 +33,7 @@ def test_two_real_nodes_ask_for_what_was_simulated(tmp_path: Path, aws_environme
         measuring.make_dataset(tmp_path / "dataset", num_clips=640)
         measuring.upload(tmp_path / "dataset")
         nodes = running.enter_context(measuring.proxies(port))
-        streamed, cached = (
-            measuring.run_case(case, nodes, tmp_path / case.name, overhead=0.005) for case in cases
-        )
+        streamed, cached = (measuring.run_case(case, nodes, tmp_path / case.name) for case in cases)
     for expected, seen in zip(streamed.simulation.epochs, streamed.epochs, strict=True):
         assert sum(node.num_requests for node in seen.by_node) == expected.num_requests
         assert tuple(node.num_bytes for node in seen.by_node) == expected.node_num_bytes
