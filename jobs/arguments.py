@@ -1,6 +1,7 @@
 """What values on the command line may be, and the flags that several commands share."""
 
 import argparse
+import math
 import os
 import re
 from typing import TYPE_CHECKING, TypeAlias
@@ -25,6 +26,17 @@ def not_negative(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
     return int(text)
+
+
+def positive_number(text: str) -> float:
+    """Read a finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return number
 
 
 def split_pattern(text: str) -> tuple[str, str]:

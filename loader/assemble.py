@@ -30,7 +30,7 @@ from loader.stream import ReadPlace
 StandIns = Callable[[int], Iterator[Clip]]
 """Returns the clips that may stand in for a place of a batch, best first."""
 
-_PARTS_PER_THREAD = 4
+PARTS_PER_THREAD = 4
 """More parts than threads, because clips differ in length and a part once begun is finished."""
 
 
@@ -89,7 +89,7 @@ class BatchAssembler:
         # Index order is the order on the disk, whatever place a sample has in the batch.
         places_B = np.argsort(rows_B, kind="stable")
         parts = np.array_split(
-            places_B, min(len(rows_B), _PARTS_PER_THREAD * self.config.num_threads)
+            places_B, min(len(rows_B), PARTS_PER_THREAD * self.config.num_threads)
         )
         fill = partial(
             _Filling, self, batch, step, read_place, stand_ins, windows, epoch, add_noise
