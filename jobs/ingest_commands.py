@@ -51,7 +51,7 @@ def _add_dataset(datasets: Commands, dataset: Dataset) -> None:
             dest=_place(option.name),
             choices=option.choices or None,
             default=option.default,
-            metavar=option.metavar or None,
+            metavar=None if option.choices else option.metavar or option.name.upper(),
             help=_literal(option.help)
             + (f" (default: {_literal(option.default)})" if option.default else ""),
         )
