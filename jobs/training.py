@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from jobs.cached_features import refuse_wave_augmentation
 from jobs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from jobs.distributed import distributed, share_buffers, sum_over_ranks, wait_for_all
 from jobs.evaluation import Evaluator, Scored
@@ -61,7 +62,10 @@ class Trainer:
             sample_rate_hz=self.loader.sample_rate_hz,
             seed=options.seed,
             store=store,
+            features=self.loader.features,
         )
+        if self.loader.features is not None:
+            refuse_wave_augmentation(config, where=store.url)
         self.front_end = FrontEnd(config).to(device)
         num_samples = round(recipe.crop_seconds * self.loader.sample_rate_hz)
         self.network = build_network(

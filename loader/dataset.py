@@ -18,7 +18,7 @@ from loader.targets import TargetColumn, load_targets
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.index import read_index
 from shardwriter.manifest import Manifest, load_manifest
-from shardwriter.schema import ShardEntry, index_name
+from shardwriter.schema import FeatureFormat, ShardEntry, index_name
 from shardwriter.storage import Store
 
 NO_FOLD = -(2**31)
@@ -58,6 +58,8 @@ class DatasetIndex:
     keys: pa.LargeStringArray
     targets: Mapping[str, TargetColumn] = field(default_factory=dict)
     """What there is beside the labels, by name."""
+    features: FeatureFormat | None = None
+    """What the shards hold in place of audio; lengths and rate are the audio's all the same."""
     has_single_labels: bool = field(init=False)
     """Whether every sample has exactly one label."""
 
@@ -228,6 +230,7 @@ def _select(
         # A null id would become an id outside of the vocabulary, which is refused below.
         label_ids=_to_numpy(label_lists.flatten().fill_null(-1), np.int32),
         keys=table["key"].cast(pa.large_string()).combine_chunks(),
+        features=manifest.settings.features,
     )
 
 

@@ -10,15 +10,17 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from loader.assemble import BatchAssembler, StandIns
-from loader.batch import AudioBatch
+from loader.batch import ClipBatch
 from loader.config import LoaderConfig
 from loader.dataset import DatasetIndex
+from loader.feature_rows import FeatureRows
 from loader.mending import Mender
 from loader.noise_source import NoiseSource
 from loader.plan import EpochOrder
@@ -32,6 +34,7 @@ from loader.resampling_buffer import (
     Source,
     next_uses,
 )
+from loader.rows import AudioRows, Rows
 from loader.sampling import Sampling
 from loader.stats import FillStats
 from loader.stream import FetchSettings, SampleReader
@@ -94,7 +97,7 @@ class EpochPipeline:
         )
         self.plan_seconds = 0.0
         """Time that planning, dealing and dispatching took."""
-        window_num_samples = _window_num_samples(config, index)
+        rows = _rows(config, index)
         self._assembler = BatchAssembler(
             config=config,
             index=index,
@@ -104,16 +107,15 @@ class EpochPipeline:
                 index=index,
                 quarantine=self.quarantine,
                 read_again=self.reader.read_again,
-                window_num_samples=window_num_samples,
+                rows=rows,
             ),
-            window_num_samples=window_num_samples,
-            pin_memory=_pins_memory(config),
+            rows=rows,
             noise=self.noise,
         )
 
     def jobs(
         self, *, epoch: int, cursor: int, on_end: contextlib.ExitStack
-    ) -> Iterator[Job[AudioBatch, FillStats]]:
+    ) -> Iterator[Job[ClipBatch, FillStats]]:
         """Yield what makes each batch from a position on to the epoch's end.
 
         Args:
@@ -132,7 +134,7 @@ class EpochPipeline:
 
     def _jobs(
         self, *, epoch: int, cursor: int, on_end: contextlib.ExitStack
-    ) -> Generator[Job[AudioBatch, FillStats], None, None]:
+    ) -> Generator[Job[ClipBatch, FillStats], None, None]:
         order = self._sampling.order(epoch)
         place_SB = self._stripe.deal(order, cursor=cursor)
         steps = self._steps(order, place_SB)
@@ -203,16 +205,11 @@ def _open_noise(
     )
 
 
-def _window_num_samples(config: LoaderConfig, index: DatasetIndex) -> int:
-    if config.crop_seconds is None:
-        return int(index.num_samples_N.max())
-    num_samples = round(config.crop_seconds * index.sample_rate_hz)
-    if num_samples < 1:
-        raise ConfigError(
-            f"crop_seconds={config.crop_seconds!r} is less than one sample at "
-            f"{index.sample_rate_hz} Hz; make it longer"
-        )
-    return num_samples
+def _rows(config: LoaderConfig, index: DatasetIndex) -> Rows[Any]:
+    pin_memory = _pins_memory(config)
+    if index.features is None:
+        return AudioRows.of(config, index, pin_memory=pin_memory)
+    return FeatureRows.of(config, index, index.features, pin_memory=pin_memory)
 
 
 def _fetch_settings(config: LoaderConfig) -> FetchSettings:

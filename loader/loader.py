@@ -5,7 +5,9 @@ import logging
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Generic, cast
+
+from typing_extensions import TypeVar
 
 from loader.batch import AudioBatch
 from loader.ceiling import replayed
@@ -13,6 +15,7 @@ from loader.config import LoaderConfig
 from loader.dataset import DatasetIndex
 from loader.epoch_pipeline import EpochPipeline
 from loader.exposure import Exposure, exposure_of
+from loader.feature_batch import FeatureBatch
 from loader.iteration import Delivery, EpochIterator
 from loader.mixture import open_datasets
 from loader.prefetch import run_ahead
@@ -27,12 +30,15 @@ from loader.stripe import Stripe
 from loader.targets import class_target_of
 from loader.world import World
 from shardwriter.errors import ConfigError, LoaderStateError
+from shardwriter.schema import FeatureFormat
 from shardwriter.storage import Store, open_store
 
 logger = logging.getLogger(__name__)
 
+BatchT = TypeVar("BatchT", AudioBatch, FeatureBatch, default=AudioBatch)
 
-class ShardLoader:
+
+class ShardLoader(Generic[BatchT]):
     """The batches of one rank: a position in an endless row of epochs, and a way to go on from it.
 
     Iterating delivers what is left of the current epoch, and at its end moves on to the next
@@ -50,6 +56,9 @@ class ShardLoader:
       stays before that batch, so that no sample is lost in silence.
 
     Every rank makes the same number of steps, whatever the numbers of samples and shards.
+
+    Batches are `AudioBatch`es; those of a dataset of features (`features` tells) `FeatureBatch`es,
+    which type checkers learn from `loader: ShardLoader[FeatureBatch] = ShardLoader(config)`.
     """
 
     def __init__(
@@ -139,6 +148,11 @@ class ShardLoader:
         return self.index.sample_rate_hz
 
     @property
+    def features(self) -> FeatureFormat | None:
+        """What the shards hold in place of audio; None where they hold audio."""
+        return self.index.features
+
+    @property
     def num_draws(self) -> int:
         """Samples in an epoch of all ranks, before `tail` drops or repeats some of them."""
         return self._sampling.num_draws
@@ -157,7 +171,7 @@ class ShardLoader:
         """Steps that are left of the current epoch."""
         return self._stripe.num_steps(self._num_draws - self._cursor)
 
-    def __iter__(self) -> Iterator[AudioBatch]:
+    def __iter__(self) -> Iterator[BatchT]:
         """Return an iterator over what is left of the current epoch."""
         if self._is_epoch_delivered:
             # The last batch was taken without asking for one more, as `islice` does.
@@ -180,7 +194,7 @@ class ShardLoader:
             on_end=self._finish_epoch,
         )
         self._iterator = weakref.ref(iterator)
-        return iterator
+        return cast(Iterator[BatchT], iterator)
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; with the current epoch's number, stay at the position.

@@ -68,6 +68,8 @@ class NoiseSource:
         self._seed = seed if config.seed is None else config.seed
         selection = config.selection
         self._index: DatasetIndex = open_datasets([store or open_store(config.url)], [selection])
+        if self._index.features is not None:
+            raise ConfigError(f"{config.url} holds features, not audio that could be mixed in")
         if self._index.sample_rate_hz != sample_rate_hz:
             raise ConfigError(
                 f"the noise at {config.url} has {self._index.sample_rate_hz} Hz, the clips have "
