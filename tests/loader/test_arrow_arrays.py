@@ -55,7 +55,8 @@ def test_nulls_that_should_not_be_there_are_an_error() -> None:
 def test_loading_imports_no_pandas(dataset_url: str) -> None:
     program = (
         "import sys; from loader import *; "
-        f"config = LoaderConfig(url={dataset_url!r}, split='train', batch_size=4, crop_seconds=None); "
+        f"config = LoaderConfig(url={dataset_url!r}, split='train', "
+        "batch_size=4, crop_seconds=None); "
         "next(iter(ShardLoader(config, world=World()))); "
         "assert 'pandas' not in sys.modules and 'pyarrow.dataset' not in sys.modules"
     )
