@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LOST = (BotoCoreError, HTTPException, OSError)
 """What a connection that fails raises, before the answer or amid it."""
+_BOTO3_PIECE_BYTES = 64 << 10
+"""boto3 waits for all that it is asked for, and loses it with the connection."""
 _MAX_ERROR_BYTES = 64 << 10
 _NO_SHAPE = Shape("Error", {"type": "structure"})
 """Errors are read without one."""
@@ -126,7 +128,7 @@ class S3Getter:
                 version=response.get("ETag"),
                 content_range=response.get("ContentRange", ""),
                 content_length=response.get("ContentLength"),
-                read=body.read,
+                read=lambda num_bytes: body.read(min(num_bytes, _BOTO3_PIECE_BYTES)),
             )
 
     def _learnt(self, connected: Connected, key: str) -> _Direct | None:
