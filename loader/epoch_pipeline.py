@@ -140,6 +140,8 @@ class EpochPipeline:
         steps = self._steps(order, place_SB)
         rows = self._rows_of_node(order, cursor=cursor)
         reading = self.reader.read_ahead(steps, order_N=rows, on_end=on_end)
+        if self.noise is not None:
+            reading = self.noise.read_ahead(reading, self._index, epoch=epoch, on_end=on_end)
         for number, (step, read_place) in enumerate(reading):
             stand_ins = self._stand_ins(order, place_SB, number)
             yield self._assembler.begin(step, read_place, stand_ins, epoch=epoch)
