@@ -24,7 +24,7 @@ decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
 resampling_buffer  encoded clips kept between their copies
 noise, noise_source, noise_level  noise of another dataset mixed in
-batch       AudioBatch
+batch, batch_memory  AudioBatch, and the room for its samples
 assemble    planned rows → a batch, in parts
 prefetch    parts made ahead in threads, results in order
 iteration   one pass over what is left of an epoch

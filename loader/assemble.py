@@ -5,7 +5,7 @@ Axes: B rows of a batch, T samples.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from loader.batch import AudioBatch
+from loader.batch_memory import BatchMemory
 from loader.config import LoaderConfig
 from loader.crop import Windows, choose_windows
 from loader.dataset import DatasetIndex
 from loader.decode import decode_windows
-from loader.flac_decoder import ClipWindow
+from loader.flac_decoder import CLIPS_AT_ONCE, ClipWindow
 from loader.mending import Mender
 from loader.noise_source import NoiseSource
 from loader.prefetch import Job
@@ -36,7 +37,7 @@ _PARTS_PER_THREAD = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAssembler:
-    """Makes the batches of a run; holds nothing that changes but the buffer."""
+    """Makes the batches of a run; holds nothing that changes but the buffer and spare memory."""
 
     config: LoaderConfig
     index: DatasetIndex
@@ -45,6 +46,7 @@ class BatchAssembler:
     window_num_samples: int
     pin_memory: bool
     noise: NoiseSource | None = None
+    memory: BatchMemory = field(default_factory=BatchMemory)
 
     def begin(
         self, step: PlannedStep, read_place: ReadPlace, stand_ins: StandIns, *, epoch: int
@@ -88,20 +90,18 @@ class BatchAssembler:
         add_noise = self._noise_mixer(batch, plan.copies_B, windows, epoch=epoch)
         # Index order is the order on the disk, whatever place a sample has in the batch.
         places_B = np.argsort(rows_B, kind="stable")
-        parts = np.array_split(
-            places_B, min(len(rows_B), _PARTS_PER_THREAD * self.config.num_threads)
-        )
+        parts = np.array_split(places_B, _num_parts(len(rows_B), self.config.num_threads))
         fill = partial(
             _Filling, self, batch, step, read_place, stand_ins, windows, epoch, add_noise
         )
         return Job(result=batch, tasks=tuple(fill(part.tolist()).run for part in parts))
 
     def _empty(self, num_rows: int) -> torch.Tensor:
-        """Return room for the samples. numpy's comes in huge pages: torch's had 10 x the faults."""
+        """Return room for the samples."""
         shape = (num_rows, self.window_num_samples)
         if self.pin_memory:
             return torch.empty(shape, dtype=torch.int16, pin_memory=True)
-        return torch.from_numpy(np.empty(shape, dtype=np.int16))
+        return torch.from_numpy(self.memory.take(shape))
 
     def _noise_mixer(
         self, batch: AudioBatch, copies_B: NDArray[np.int64], windows: Windows, *, epoch: int
@@ -206,6 +206,11 @@ class _Filling:
         return self.assembler.mender.mend(
             self.batch, place, clip, self.stand_ins(place), epoch=self.epoch
         )
+
+
+def _num_parts(num_rows: int, num_threads: int) -> int:
+    """Return how many parts a batch is made in: no smaller ones than are decoded at once."""
+    return max(min(_PARTS_PER_THREAD * num_threads, num_rows // CLIPS_AT_ONCE), 1)
 
 
 def _leave_as_is(_places: NDArray[np.int64]) -> None:

@@ -2,9 +2,9 @@
 
 Axes: B rows of a batch, T samples.
 
-numba takes 0.6 s to import, and the kernel 0.7 s to load from numba's cache or some 12 s to compile,
-once on a machine. That is done in the background, from the first FLAC clip on, so that nobody who
-has no FLAC pays for it and no first batch waits for it; see `is_ready`.
+numba takes 0.6 s to import, and the kernel 0.7 s to load from numba's cache or some 12 s to
+compile, once on a machine. That is done in the background, from the first FLAC clip on, so that
+nobody who has no FLAC pays for it and no first batch waits for it; see `is_ready`.
 """
 
 import functools
@@ -21,6 +21,8 @@ from shardwriter.errors import ShardFormatError
 _MAGIC = b"fLaC"
 _STREAMINFO_END = 42
 _SAMPLE_BITS = 16
+CLIPS_AT_ONCE = 8
+"""Fewer clips in a call take nearly as long as this many: the kernel's `LANES`."""
 _starting = threading.Lock()
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from loader.flac_decoder import ClipWindow, decode_flac_windows
+from loader.flac_decoder import CLIPS_AT_ONCE, ClipWindow, decode_flac_windows
+from loader.flac_kernel import LANES
 from shardwriter.errors import ShardFormatError
 from shardwriter.flac import encode_flac
 
@@ -58,3 +59,7 @@ def test_a_damaged_clip_leaves_those_beside_it_whole() -> None:
         for row, (_, pcm_T) in enumerate(made):
             if row != bad:
                 assert np.array_equal(wave_BT[row, : len(pcm_T)], pcm_T)
+
+
+def test_callers_know_how_many_clips_go_at_once() -> None:
+    assert CLIPS_AT_ONCE == LANES
