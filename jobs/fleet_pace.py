@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.fleet import Clips, EpochTraffic, Fleet, Origin
-from loader.assemble import PARTS_PER_THREAD
+from loader.assemble import num_parts
 from loader.look_ahead import MAX_ITEMS_AHEAD
 from loader.ranges import MAX_REQUEST_BYTES
 from loader.read_ahead import STREAMED_SHARE
@@ -187,9 +187,9 @@ class _Clock:
     ) -> NDArray[np.float64]:
         """Return when a batch is decoded that was drawn, and has arrived."""
         fleet = self._fleet
-        num_parts = min(fleet.batch_size, PARTS_PER_THREAD * fleet.num_threads)
-        part_seconds = self._speeds.decode_seconds * fleet.batch_size / num_parts
-        batch_seconds = self._speeds.decode_seconds * fleet.batch_size / fleet.num_threads
+        parts = num_parts(fleet.batch_size, fleet.num_threads)
+        part_seconds = self._speeds.decode_seconds * fleet.batch_size / parts
+        batch_seconds = part_seconds * parts / min(parts, fleet.num_threads)
         done_R = np.maximum(
             np.maximum(self._decoders_free_R, drawn) + batch_seconds, arrived_R + part_seconds
         )

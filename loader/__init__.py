@@ -24,7 +24,7 @@ decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
 resampling_buffer  encoded clips kept between their copies
 noise, noise_source, noise_level  noise of another dataset mixed in
-batch, feature_batch  AudioBatch, FeatureBatch
+batch, feature_batch, batch_memory  AudioBatch, FeatureBatch, and room for samples
 rows, feature_rows  what the rows of a batch hold: samples, or features from their own shards
 assemble    planned rows → a batch, in parts
 prefetch    parts made ahead in threads, results in order

@@ -17,7 +17,7 @@ from loader.batch import AudioBatch, ClipBatch
 from loader.config import LoaderConfig
 from loader.crop import Windows, choose_windows
 from loader.dataset import DatasetIndex
-from loader.flac_decoder import ClipWindow
+from loader.flac_decoder import CLIPS_AT_ONCE, ClipWindow
 from loader.mending import Mender
 from loader.noise_source import NoiseSource
 from loader.prefetch import Job
@@ -31,13 +31,13 @@ from loader.stream import ReadPlace
 StandIns = Callable[[int], Iterator[Clip]]
 """Returns the clips that may stand in for a place of a batch, best first."""
 
-PARTS_PER_THREAD = 4
+_PARTS_PER_THREAD = 4
 """More parts than threads, because clips differ in length and a part once begun is finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAssembler:
-    """Makes the batches of a run; holds nothing that changes but the buffer."""
+    """Makes the batches of a run; holds nothing that changes but the buffer and spare memory."""
 
     config: LoaderConfig
     index: DatasetIndex
@@ -86,9 +86,7 @@ class BatchAssembler:
         add_noise = self._noise_mixer(batch, plan.copies_B, windows, epoch=epoch)
         # Index order is the order on the disk, whatever place a sample has in the batch.
         places_B = np.argsort(rows_B, kind="stable")
-        parts = np.array_split(
-            places_B, min(len(rows_B), PARTS_PER_THREAD * self.config.num_threads)
-        )
+        parts = np.array_split(places_B, num_parts(len(rows_B), self.config.num_threads))
         fill = partial(
             _Filling, self, batch, step, read_place, stand_ins, windows, epoch, add_noise
         )
@@ -191,6 +189,11 @@ class _Filling:
         return self.assembler.mender.mend(
             self.batch, place, clip, self.stand_ins(place), epoch=self.epoch
         )
+
+
+def num_parts(num_rows: int, num_threads: int) -> int:
+    """Return how many parts a batch is made in: no smaller ones than are decoded at once."""
+    return max(min(_PARTS_PER_THREAD * num_threads, num_rows // CLIPS_AT_ONCE), 1)
 
 
 def _leave_as_is(_places: NDArray[np.int64]) -> None:

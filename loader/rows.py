@@ -5,7 +5,7 @@ N samples of the index.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from loader.batch import AudioBatch, ClipBatch
+from loader.batch_memory import BatchMemory
 from loader.config import LoaderConfig
 from loader.dataset import DatasetIndex
 from loader.decode import decode_windows
@@ -56,6 +57,7 @@ class AudioRows:
     verify_checksums: bool
     pin_memory: bool
     has_noise: bool
+    memory: BatchMemory = field(default_factory=BatchMemory)
 
     @classmethod
     def of(cls, config: LoaderConfig, index: DatasetIndex, *, pin_memory: bool) -> "AudioRows":
@@ -81,7 +83,7 @@ class AudioRows:
         """Return a batch that is complete but for its audio."""
         batch = AudioBatch(
             **labels.label_fields(),
-            wave_BT=empty((len(labels), self.window_length), torch.int16, pin=self.pin_memory),
+            wave_BT=self._empty((len(labels), self.window_length)),
             num_samples_B=torch.from_numpy(lengths_B),
             noise_snr_db_B=torch.full((len(labels),), torch.nan) if self.has_noise else None,
         )
@@ -99,6 +101,11 @@ class AudioRows:
     def set_length(self, batch: AudioBatch, place: int, length: int) -> None:
         """Note how many samples of a row are audio."""
         batch.num_samples_B[place] = length
+
+    def _empty(self, shape: tuple[int, int]) -> torch.Tensor:
+        if self.pin_memory:
+            return empty(shape, torch.int16, pin=True)
+        return torch.from_numpy(self.memory.take(shape))
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype, *, pin: bool) -> torch.Tensor:
