@@ -69,8 +69,9 @@ def _add_youtube_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--youtube-mode",
-        choices=("prefix", "whole"),
-        help="fetch a video's audio up to the end of the clip, or all of it (default: prefix)",
+        choices=("prefix", "range", "whole"),
+        help="fetch a video's audio up to the end of the clip, only its index and what is around "
+        "the clip (fewest bytes, more requests), or all of it (default: prefix)",
     )
     group.add_argument(
         "--cookies",

@@ -49,6 +49,8 @@ ATTEMPTS_SCHEMA: Final = pa.schema(
         pa.field("source_sha256", pa.string()),
         pa.field("pcm_sha256", pa.string()),
         pa.field("licence", pa.string()),
+        # Null in logs of before these were kept.
+        pa.field("fetch_mode", pa.string()),
     ]
 )
 """A field of `Attempt` a column, those of its evidence and vantage among them."""

@@ -3,12 +3,12 @@
 The API, not the command: an exception tells its HTTP status and its countries, a command only
 text, and a value from a csv can't become an option. `download_ranges` is never used: it copies
 packets from the last key point on, up to 10 s too early, and every failure below it is
-"ffmpeg exited with code 1". Whatever is fetched begins at the video's beginning, and the clip is
-cut from the decoded samples.
+"ffmpeg exited with code 1". The clip is cut from decoded samples, whatever was fetched of it: the
+beginning of the video's audio, the part around the clip (`excerpt`), or all of it.
 
-Asking FFmpeg for a range of the URL itself is left out. It would need FFmpeg 8.1.2 or later for
-YouTube's throttling, would bypass yt-dlp's cookies, proxy and time of availability, and answers
-410, 416 and 429 alike. With a WebM's index 10 s apart it would save 1 to 2 MB a clip.
+FFmpeg is never given the URL. It would bypass yt-dlp's cookies, proxy and time of availability,
+needs a version of 8.1.2 or later for YouTube's throttling, and answers 410, 416 and 429 alike. It
+reads through a file of ours instead, whose every read is a range asked for by yt-dlp.
 """
 
 import contextlib
@@ -26,9 +26,10 @@ from jobs.fetching.cookies import copy_cookies
 from jobs.fetching.fetcher import SourceAudio
 from jobs.fetching.own_outcome import own_outcome
 from jobs.fetching.prefix import needed_seconds
+from jobs.fetching.youtube_bounds import Bounds, MediaError, TooManyBytesError
 from jobs.fetching.youtube_log import YoutubeLog
-from jobs.fetching.youtube_media import Bounds, MediaError, TooManyBytesError, YoutubeMedia
-from jobs.fetching.youtube_options import YoutubeOptions, ydl_params
+from jobs.fetching.youtube_media import Media, YoutubeMedia
+from jobs.fetching.youtube_options import Mode, YoutubeOptions, ydl_params
 from shardwriter.audio import Cut
 from shardwriter.errors import ConfigError
 from shardwriter.scratch import scratch_folder
@@ -73,6 +74,11 @@ class YoutubeFetcher:
     def tool(self) -> str:
         """Name and version of yt-dlp."""
         return f"yt-dlp {importlib.metadata.version('yt-dlp')}"
+
+    @property
+    def mode(self) -> Mode:
+        """How much of a video is fetched."""
+        return self._options.mode
 
     @contextlib.contextmanager
     def open(self) -> Iterator["YoutubeFetcher"]:
@@ -129,9 +135,9 @@ class YoutubeFetcher:
 
         if self._folder is None:
             raise RuntimeError("fetch was called outside `open`")
-        media = YoutubeMedia(self._ydl, info, self._options, self._bounds)
+        reader = YoutubeMedia(self._ydl, info, self._options, self._bounds)
         try:
-            data = media.read(clip.cut, folder=self._folder)
+            media = reader.read(clip.cut, folder=self._folder)
         except TooManyBytesError as err:
             return own_outcome(
                 Code.TOO_LONG,
@@ -141,18 +147,18 @@ class YoutubeFetcher:
             )
         except (YoutubeDLError, MediaError, OSError) as err:
             return self._classify(err, is_media=True)
-        if not data:
+        if not media.data:
             return self._classify("Did not get any data blocks", is_media=True)
         told = {"licence": info.get("license")} | {name: info.get(name) for name in _KEPT}
         kept = {name: value for name, value in told.items() if value is not None}
         return SourceAudio(
-            data=data,
+            data=media.data,
             file=f"{clip.video_id}.{info.get('ext') or 'bin'}",
-            cut=clip.cut,
-            num_bytes=media.num_bytes,
+            cut=media.cut,
+            num_bytes=reader.num_bytes,
             tool=self.tool,
             client=str(info.get("_client") or ""),
-            metadata=kept | {"is_whole": media.is_whole},
+            metadata=kept | _how_it_came(media),
         )
 
     def _classify(self, problem: BaseException | str, *, is_media: bool) -> Outcome:
@@ -162,6 +168,11 @@ class YoutubeFetcher:
             warnings=self._log.warnings,
             playability=self._log.playability,
         )
+
+
+def _how_it_came(media: Media) -> dict[str, Any]:
+    told = {"mode": media.mode, "is_whole": media.mode == "whole"}
+    return told if media.mode != "range" else told | {"first_sample": media.first_sample}
 
 
 def _refusal(info: dict[str, Any], cut: Cut | None, options: YoutubeOptions) -> Outcome | None:
@@ -179,8 +190,10 @@ def _refusal(info: dict[str, Any], cut: Cut | None, options: YoutubeOptions) -> 
             expected=f"a clip from {cut.start_seconds:.3f} s on",
             got=f"a video of {duration:.3f} s",
         )
-    needed = needed_seconds(cut) if options.mode == "prefix" else None
-    if min(needed or duration, duration) > options.max_audio_seconds:
+    needed = duration if options.mode == "whole" else needed_seconds(cut) or duration
+    if options.mode == "range" and cut is not None and cut.stop_seconds is not None:
+        needed = cut.stop_seconds - cut.start_seconds
+    if min(needed, duration) > options.max_audio_seconds:
         return own_outcome(
             Code.TOO_LONG,
             expected=f"at most {options.max_audio_seconds:g} s to fetch",

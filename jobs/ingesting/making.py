@@ -241,7 +241,8 @@ class ClipMaker:
             canary_state=job.canary_state,
             source_sha256=_whole_sha256(fetched),
             pcm_sha256=record.pcm_sha256 if record else None,
-            licence=_licence(fetched),
+            licence=_told(fetched, "licence"),
+            fetch_mode=_told(fetched, "mode"),
         )
 
 
@@ -277,6 +278,7 @@ def _whole_sha256(fetched: SourceAudio | None) -> str | None:
     return hashlib.sha256(fetched.data).hexdigest()
 
 
-def _licence(fetched: SourceAudio | None) -> str | None:
-    licence = fetched.metadata.get("licence") if fetched else None
-    return str(licence) if licence else None
+def _told(fetched: SourceAudio | None, name: str) -> str | None:
+    """Return what the fetcher tells of a file, None if it doesn't."""
+    value = fetched.metadata.get(name) if fetched else None
+    return str(value) if value else None
