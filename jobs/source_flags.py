@@ -115,6 +115,7 @@ def fetch_options(arguments: argparse.Namespace) -> "FetchOptions":
             cookies_file=arguments.cookies,
             proxy=arguments.proxy,
             extractor_args=dict(arguments.extractor_args),
+            allow_private_hosts=arguments.allow_private_hosts,
         ),
         http=HttpOptions(allow_private_hosts=arguments.allow_private_hosts),
         s3=_source_s3(arguments),

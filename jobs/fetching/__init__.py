@@ -9,6 +9,7 @@ youtube          YouTube, through yt-dlp
   youtube_bounds   how much may come, and how long it may take
   youtube_log      what yt-dlp says on the way
   cookies          a private copy of the user's cookies
+  public_hosts     no connections into one's own network
   prefix           how much of a file's beginning a clip needs
   ranged_file      a file on a server, as a demuxer reads it
   excerpt          the packets around a clip, as a file of their own

@@ -26,6 +26,8 @@ from jobs.fetching.cookies import copy_cookies
 from jobs.fetching.fetcher import SourceAudio
 from jobs.fetching.own_outcome import own_outcome
 from jobs.fetching.prefix import needed_seconds
+from jobs.fetching.public_hosts import only_public_hosts
+from jobs.fetching.urls import RefusedUrlError, check_url
 from jobs.fetching.youtube_bounds import Bounds, MediaError, TooManyBytesError
 from jobs.fetching.youtube_log import YoutubeLog
 from jobs.fetching.youtube_media import Media, YoutubeMedia
@@ -137,7 +139,10 @@ class YoutubeFetcher:
             raise RuntimeError("fetch was called outside `open`")
         reader = YoutubeMedia(self._ydl, info, self._options, self._bounds)
         try:
-            media = reader.read(clip.cut, folder=self._folder)
+            with self._hosts(info):
+                media = reader.read(clip.cut, folder=self._folder)
+        except RefusedUrlError as err:
+            return own_outcome(Code.REFUSED_URL, text=str(err), is_media=True)
         except TooManyBytesError as err:
             return own_outcome(
                 Code.TOO_LONG,
@@ -160,6 +165,16 @@ class YoutubeFetcher:
             client=str(info.get("_client") or ""),
             metadata=kept | _how_it_came(media),
         )
+
+    def _hosts(self, info: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
+        """Check where media lies, and return what holds its connections to such places.
+
+        A proxy has an address of one's own network, and looks names up itself.
+        """
+        is_free = self._options.allow_private_hosts
+        check_url(info["url"], allow_private_hosts=is_free)
+        is_proxied = any(proxy for name, proxy in self._ydl.proxies.items() if name != "no")
+        return contextlib.nullcontext() if is_free or is_proxied else only_public_hosts()
 
     def _classify(self, problem: BaseException | str, *, is_media: bool) -> Outcome:
         return classify(

@@ -29,6 +29,8 @@ class YoutubeOptions:
     max_audio_seconds: float = 4 * 3600.0
     """Of audio that has to be fetched for one clip."""
     max_bytes: int = 1 << 28
+    allow_private_hosts: bool = False
+    """Whether media may lie on hosts with addresses that are not public."""
 
 
 def ydl_params(

@@ -221,7 +221,7 @@ def test_a_clip_past_the_end_is_refused_before_its_media(
 
 def open_with(site: Site, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> YoutubeFetcher:
     use_site(site, monkeypatch)
-    return YoutubeFetcher(YoutubeOptions(**changes))
+    return YoutubeFetcher(YoutubeOptions(allow_private_hosts=True, **changes))
 
 
 def test_a_video_that_lasts_too_long_is_refused_if_all_of_it_is_needed(
