@@ -15,6 +15,7 @@ youtube          YouTube, through yt-dlp
   excerpt          the packets around a clip, as a file of their own
 http_fetcher     files below a URL
   http_session     connections: redirects, addresses, bounds
+  retry_after      pauses that servers ask for
   transfer         a body in several answers
   urls             which URLs are fetched, and how they look in messages
 download         an archive onto the disk: resumed, checked

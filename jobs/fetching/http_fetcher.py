@@ -88,7 +88,9 @@ class HttpFetcher:
             return own_outcome(
                 Code.TOO_LONG, expected=f"at most {self._max_file_bytes} bytes", got=str(err)
             )
-        except (HttpStatusError, HTTPError, OSError) as err:
+        except HttpStatusError as err:
+            return classify(err, retry_after_seconds=err.retry_after_seconds)
+        except (HTTPError, OSError) as err:
             return classify(err)
 
     def _fetch(self, clip: ClipRef, file: str) -> SourceAudio | Outcome:

@@ -15,11 +15,13 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from jobs.availability.classifier import classify
+from jobs.availability.classifier_evidence import causes
 from jobs.availability.outcome import Code, Outcome
 from jobs.catalogues.catalogue import ClipRef
 from jobs.fetching.cookies import copy_cookies
@@ -27,6 +29,7 @@ from jobs.fetching.fetcher import SourceAudio
 from jobs.fetching.own_outcome import own_outcome
 from jobs.fetching.prefix import needed_seconds
 from jobs.fetching.public_hosts import only_public_hosts
+from jobs.fetching.retry_after import pause_seconds
 from jobs.fetching.urls import RefusedUrlError, check_url
 from jobs.fetching.youtube_bounds import Bounds, MediaError, TooManyBytesError
 from jobs.fetching.youtube_log import YoutubeLog
@@ -182,7 +185,22 @@ class YoutubeFetcher:
             is_media=is_media,
             warnings=self._log.warnings,
             playability=self._log.playability,
+            retry_after_seconds=_retry_after_seconds(problem),
         )
+
+
+def _retry_after_seconds(problem: BaseException | str) -> float | None:
+    """Return the pause that the answer behind a failure asks for, and close that answer."""
+    from yt_dlp.networking.exceptions import HTTPError
+
+    if isinstance(problem, str):
+        return None
+    for error in causes(problem):
+        if isinstance(error, HTTPError):
+            value = error.response.headers.get("Retry-After") or ""
+            error.close()  # yt-dlp leaves the answers to its failed tries open
+            return pause_seconds(value, now=time.time())
+    return None
 
 
 def _how_it_came(media: Media) -> dict[str, Any]:

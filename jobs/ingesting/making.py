@@ -96,6 +96,8 @@ class Tried:
     detail: str = ""
     sample: EncodedSample | None = None
     num_spooled_bytes: int = 0
+    retry_after_seconds: float | None = None
+    """The pause that the source asked for, if it did."""
 
 
 @contextlib.contextmanager
@@ -269,6 +271,7 @@ def _failed(outcome: Outcome, *, stage: str, reason: str) -> Tried:
         stage=stage,
         reason=reason,
         detail=detail,
+        retry_after_seconds=evidence.retry_after_seconds,
     )
 
 

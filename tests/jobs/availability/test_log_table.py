@@ -30,6 +30,7 @@ FULL = attempt(
     playability=("web:UNPLAYABLE",),
     countries=("US", "CA"),
     warnings=("first", "second"),
+    retry_after_seconds=120.0,
     expected="10.000 s",
     got="9.000 s",
     vantage=Vantage(region="eu", is_authenticated=True, is_proxied=True),
@@ -56,12 +57,13 @@ def test_every_field_of_an_attempt_comes_back(store: LocalStore, tmp_path: Path)
     assert table.to_pylist() == expected
 
 
-def test_a_log_of_before_the_mode_was_kept_is_read(store: LocalStore) -> None:
-    old = {name: value for name, value in to_row(FULL).items() if name != "fetch_mode"}
+def test_a_log_of_before_some_fields_were_kept_is_read(store: LocalStore) -> None:
+    new = ("fetch_mode", "retry_after_seconds")
+    old = {name: value for name, value in to_row(FULL).items() if name not in new}
     store.put(part_name("run-1", "w0", 0), json.dumps(old).encode() + b"\n")
     table = read_attempts(store)
     assert table.schema.equals(ATTEMPTS_SCHEMA)
-    assert table["fetch_mode"].to_pylist() == [None]
+    assert [table[name].to_pylist() for name in new] == [[None], [None]]
     assert table["clip_id"].to_pylist() == [FULL.clip_id]
 
 

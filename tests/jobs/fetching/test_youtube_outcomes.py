@@ -276,3 +276,18 @@ def test_the_warnings_of_one_clip_are_not_kept_for_the_next(
     put_watch_page(site, error="Video unavailable")
     got = outcome_of(youtube)
     assert (got.evidence.warnings, got.evidence.playability) == ((), ())
+
+
+def test_the_pause_that_youtube_asks_for_is_kept_wherever_it_does(
+    site: Site, youtube: YoutubeFetcher
+) -> None:
+    busy = Page(status=429, headers={"Retry-After": "33"})
+    site.put(f"/watch/{VIDEO_ID}", busy)
+    at_the_page = outcome_of(youtube)
+    put_video(site, busy)
+    at_the_media = outcome_of(youtube)
+    for outcome in (at_the_page, at_the_media):
+        assert outcome.code is Code.HTTP_429
+        assert outcome.evidence.retry_after_seconds == 33
+    put_video(site, Page(status=429))
+    assert outcome_of(youtube).evidence.retry_after_seconds is None
