@@ -14,6 +14,7 @@ from jobs.availability.outcome import Group
 from jobs.availability.planner import Rates, plan_ingest, plan_lines
 from jobs.catalogues.catalogue import Catalogue
 from jobs.fetching.fetcher import Fetcher
+from jobs.fetching.http_fetcher import HttpFetcher
 from jobs.fetching.rate_limit import YOUTUBE_ACCOUNT, YOUTUBE_GUEST, Politeness
 from jobs.fetching.youtube import YoutubeFetcher
 from jobs.ingesting.here import ingest_here
@@ -219,6 +220,9 @@ def _prepare(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> 
         vantage=options.vantage,
         out=store.url,
         s3=options.s3,
+        max_fetches_at_once=(
+            fetcher.connections_per_host if isinstance(fetcher, HttpFetcher) else None
+        ),
         work=options.work or default_work_folder(store),
     )
     return Run(

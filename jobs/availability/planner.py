@@ -196,8 +196,8 @@ def _time_words(plan: IngestPlan) -> str:
         return f"about {duration_words(plan.seconds)} of decoding and encoding"
     if plan.source != "youtube":
         return (
-            f"about {duration_words(plan.seconds)} at {plan.rate_per_hour:,.0f} files an hour, "
-            "polite to one server"
+            f"about {duration_words(plan.seconds)}, if the server gives {plan.rate_per_hour:,.0f} "
+            "files an hour"
         )
     session = "an account" if plan.is_authenticated else "a guest session"
     limit = _rate_per_hour("youtube", is_authenticated=plan.is_authenticated, rates=Rates())

@@ -65,6 +65,11 @@ class HttpFetcher:
         self._max_seconds = max_seconds
         self._session: HttpSession | None = None
 
+    @property
+    def connections_per_host(self) -> int:
+        """How many requests a host may get at one time."""
+        return self._options.connections_per_host
+
     @contextlib.contextmanager
     def open(self) -> Iterator["HttpFetcher"]:
         """Keep connections while the context lasts."""

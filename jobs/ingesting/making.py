@@ -47,6 +47,8 @@ class Recipe:
     vantage: Vantage
     out: str
     s3: S3Options | None
+    max_fetches_at_once: int | None = None
+    """By all workers of this machine together; None: as many as there are workers."""
     work: Path
     """Local folder that outlives the process: fetched bytes, journals of the attempts log."""
 
@@ -101,8 +103,15 @@ class Tried:
 
 
 @contextlib.contextmanager
-def open_maker(recipe: Recipe) -> Iterator["ClipMaker"]:
-    """Open the source and a log of one's own; in the process that is to make samples."""
+def open_maker(
+    recipe: Recipe, gate: contextlib.AbstractContextManager[object] | None = None
+) -> Iterator["ClipMaker"]:
+    """Open the source and a log of one's own; in the process that is to make samples.
+
+    Args:
+        recipe: How they are made.
+        gate: Entered for each fetch: it may let in a few workers at a time.
+    """
     log = AttemptsLog(
         open_store(recipe.out, recipe.s3),
         run_id=recipe.run_id,
@@ -110,14 +119,21 @@ def open_maker(recipe: Recipe) -> Iterator["ClipMaker"]:
         journal_folder=recipe.journal_folder,
     )
     with log, recipe.fetcher.open() as fetcher:
-        yield ClipMaker(recipe, fetcher, log)
+        yield ClipMaker(recipe, fetcher, log, gate or contextlib.nullcontext())
 
 
 class ClipMaker:
     """Makes samples of clips, one at a time, and logs each try."""
 
-    def __init__(self, recipe: Recipe, fetcher: Fetcher, log: AttemptsLog) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        fetcher: Fetcher,
+        log: AttemptsLog,
+        gate: contextlib.AbstractContextManager[object],
+    ) -> None:
         self._recipe = recipe
+        self._gate = gate
         self._fetcher = fetcher
         self._log = log
         self._spool = recipe.spool if recipe.is_network else None
@@ -148,14 +164,18 @@ class ClipMaker:
     def _fetch(self, job: Job) -> tuple[SourceAudio | Outcome, int]:
         """Return what the spool or the source has, and the bytes that the spool took for it."""
         if self._spool is None or job.is_canary:
-            return self._fetcher.fetch(job.clip), 0
+            return self._ask(job.clip), 0
         held = self._spool.get(job.clip.id)
         if held is not None:
             return replace(held, num_bytes=0), 0  # counted when the clip was fetched
-        got = self._fetcher.fetch(job.clip)
+        got = self._ask(job.clip)
         if isinstance(got, Outcome) or not job.may_spool:
             return got, 0
         return got, self._spool.put(job.clip.id, got)
+
+    def _ask(self, clip: ClipRef) -> SourceAudio | Outcome:
+        with self._gate:
+            return self._fetcher.fetch(clip)
 
     def _forget(self, clip: ClipRef) -> None:
         if self._spool is not None:

@@ -102,7 +102,7 @@ def test_servers_are_asked_politely_and_rates_can_be_chosen() -> None:
     assert plan_ingest(listing, source="http").seconds == 100
     slow = plan_ingest(listing, source="http", rates=Rates(http_requests_per_hour=360))
     assert slow.seconds == 1000
-    assert "360 files an hour, polite" in "\n".join(plan_lines(slow, title="Toy"))
+    assert "if the server gives 360 files an hour" in "\n".join(plan_lines(slow, title="Toy"))
 
 
 def test_clips_of_unknown_length_are_taken_as_the_mean() -> None:
