@@ -3,8 +3,9 @@
 Nothing is decoded: packets are copied from `PRE_ROLL_SECONDS` before the clip to its end, and where
 the small file begins is counted in samples. So cutting the decoded small file gives the samples
 that decoding the long one from its beginning gives. That holds to the bit once a decoder has
-forgotten what came before: AAC needs one packet, Opus was measured to need 0.2 s for 16 bits and
-0.6 s for float32. One thing stays: noise that AAC codes as noise (PNS) is drawn anew each time.
+forgotten what came before: AAC needs one packet; Opus, measured, 0.3 s to come within a step of
+16 bits and 0.6 s to come to equal floats. One thing stays: noise that AAC codes as noise (PNS) is
+drawn anew each time.
 
 The count comes from the packets' times, so these must be exact. MP4 counts in samples. Matroska
 rounds to milliseconds, but every Opus packet lasts a multiple of 2.5 ms (RFC 6716, section 2.1.4).
