@@ -131,7 +131,7 @@ def _ingest(arguments: argparse.Namespace) -> int:
         s3=store_options(arguments),
         group_rule=arguments.groups,
         politeness=politeness(arguments),
-        **running_options(arguments, kind=fetcher.kind),
+        **running_options(arguments),
     )
     if arguments.dry_run:
         for line in plan(catalogue, fetcher, options):
