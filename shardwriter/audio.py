@@ -14,6 +14,7 @@ import soxr
 from shardwriter import decode_ffmpeg, decode_libsndfile
 from shardwriter.decode import decode
 from shardwriter.errors import AudioError
+from shardwriter.heap import keep_freed_memory
 from shardwriter.loudness import LoudnessRule, gain_db
 from shardwriter.mixdown import Cut, DecodeRules, Pcm, Wave
 from shardwriter.quantise import Dither, to_float, to_pcm16
@@ -148,6 +149,7 @@ def clean_audio(
             file that ends at a page and a cut CAF, VOC or NIST file are only shorter, which
             `duration` is there to notice.
     """
+    keep_freed_memory()
     options = options or CleanOptions()
     decoded = decode(
         data,
