@@ -178,7 +178,7 @@ def clean_audio(
             f"at {rate} Hz",
         )
     return CleanAudio(
-        pcm_T=pcm_T,
+        pcm_T=pcm_T if pcm_T.flags.writeable else pcm_T.copy(),  # a view of `data` lets go of it
         sample_rate_hz=rate,
         num_clipped=num_clipped,
         source=source,

@@ -48,6 +48,8 @@ class _Plain:
 def decode_plain_wav(data: bytes, *, file: str, rules: DecodeRules) -> Decoded | None:
     """Decode a file; None if it is another kind of WAV, or none.
 
+    A wave of int16 is a view of `data`, not to be written into.
+
     Raises:
         AudioError: the file is not in bounds.
     """
@@ -61,7 +63,7 @@ def decode_plain_wav(data: bytes, *, file: str, rules: DecodeRules) -> Decoded |
         num_channels=plain.num_channels,
     )
     values = np.frombuffer(data, "<i2", plain.num_samples * plain.num_channels, plain.start)
-    wave_TC = values.reshape(-1, plain.num_channels).astype(np.int16, copy=plain.num_channels == 1)
+    wave_TC = values.astype(np.int16, copy=False).reshape(-1, plain.num_channels)
     if 0 < mixdown.start < plain.num_samples:
         wave_TC = wave_TC[mixdown.start :]
         mixdown.skip_to_start()

@@ -75,7 +75,7 @@ def encode_flac(pcm_T: Pcm, *, sample_rate_hz: int, frame_num_samples: int) -> F
     if not 1 <= sample_rate_hz <= MAX_RATE_HZ:
         raise ValueError(f"sample_rate_hz must be in 1..{MAX_RATE_HZ}, got {sample_rate_hz}")
     kernel = _load_kernel()
-    pcm_T = np.ascontiguousarray(pcm_T, dtype=np.int16)
+    pcm_T = np.require(pcm_T, np.int16, ["C", "W"])  # else it is compiled anew for views
     num_frames = -(-len(pcm_T) // frame_num_samples)
     last_num_samples = len(pcm_T) - (num_frames - 1) * frame_num_samples
     offsets = np.empty(num_frames, np.int64)

@@ -9,6 +9,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shardwriter.audio import clean_audio
 from shardwriter.decode_libsndfile import decode_with_libsndfile
 from shardwriter.decode_wav import decode_plain_wav
 from shardwriter.errors import AudioError
@@ -91,10 +92,12 @@ def test_it_gives_what_libsndfile_gives(
         assert getattr(ours, name) == getattr(theirs, name)
 
 
-def test_mono_samples_may_be_written_into() -> None:
-    decoded = decode_plain_wav(riff(form(), chunk(b"data", samples(9))), file="a", rules=RULES)
-    assert decoded is not None
-    decoded.wave_T[0] = 5
+@pytest.mark.parametrize("num_channels", [1, 2])
+def test_cleaned_samples_may_be_written_into(num_channels: int) -> None:
+    data = riff(form(num_channels), chunk(b"data", samples(9, num_channels)))
+    cleaned = clean_audio(data, file="a.wav", sample_rate_hz=RATE_HZ, max_seconds=1)
+    cleaned.pcm_T[0] = 5
+    assert data == riff(form(num_channels), chunk(b"data", samples(9, num_channels)))
 
 
 WHOLE = chunk(b"data", samples(20))
