@@ -165,6 +165,7 @@ def test_the_bytes_are_those_of_this_encoder_version_on_any_machine() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # it is compiled from scratch
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of that kind")
 @pytest.mark.parametrize("processor", ["x86-64", "x86-64-v3", "skylake-avx512"])
 def test_code_for_other_processors_writes_the_same_bytes(processor: str, tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_code_for_other_processors_writes_the_same_bytes(processor: str, tmp_pat
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True,
-        cwd=Path(__file__).parents[2], timeout=250,
+        cwd=Path(__file__).parents[2], timeout=580,
         env=os.environ
         | {
             "NUMBA_CPU_NAME": processor,
