@@ -63,6 +63,8 @@ def _lines(report: Report) -> list[str]:
     for kind, rows in report.stages.items():
         lines += ["", f"## Where ours goes, {kind}", "", "| stage | ms a clip |", "|---|---|"]
         lines += [f"| {row['stage']} | {row['median_ms']:.2f} |" for row in rows]
+        whole = sum(row["median_ms"] for row in rows if not row["stage"].startswith("-"))
+        lines += [f"| together, without those that are parts of others | {whole:.2f} |"]
     if report.scaling:
         lines += [
             "",

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import soxr
 
-from shardwriter import decode_ffmpeg, decode_libsndfile
+from shardwriter import decode_ffmpeg, decode_libsndfile, decode_wav
 from shardwriter.decode import decode
 from shardwriter.errors import AudioError
+from shardwriter.heap import keep_freed_memory
 from shardwriter.loudness import LoudnessRule, gain_db
 from shardwriter.mixdown import Cut, DecodeRules, Pcm, Wave
 from shardwriter.quantise import Dither, to_float, to_pcm16
@@ -90,7 +91,8 @@ def provenance(options: CleanOptions | None = None) -> dict[str, str]:
     options = options or CleanOptions()
     loudness, silence = options.loudness, options.silence
     return {
-        "decoder": f"{decode_libsndfile.DECODER}; {decode_ffmpeg.DECODER}; which by container",
+        "decoder": f"{decode_wav.DECODER}; {decode_libsndfile.DECODER}; {decode_ffmpeg.DECODER}; "
+        "which by container",
         "priming": "encoder delay and padding left out where the file tells them",
         "downmix": (
             "mean of the channels" if options.channel is None else f"channel {options.channel} only"
@@ -148,6 +150,7 @@ def clean_audio(
             file that ends at a page and a cut CAF, VOC or NIST file are only shorter, which
             `duration` is there to notice.
     """
+    keep_freed_memory()
     options = options or CleanOptions()
     decoded = decode(
         data,
@@ -175,7 +178,7 @@ def clean_audio(
             f"at {rate} Hz",
         )
     return CleanAudio(
-        pcm_T=pcm_T,
+        pcm_T=pcm_T if pcm_T.flags.writeable else pcm_T.copy(),  # a view of `data` lets go of it
         sample_rate_hz=rate,
         num_clipped=num_clipped,
         source=source,

@@ -1,7 +1,8 @@
 """Encoded bytes of any container and codec → mono samples at the source's rate, in this process.
 
-libsndfile reads what it reads well, FFmpeg's libraries (through PyAV, whose wheels hold them) the
-rest, and what libsndfile refuses. `shardwriter.sniff` says which is asked first, and why.
+Plain WAV is read here; libsndfile reads what it reads well, FFmpeg's libraries (through PyAV, whose
+wheels hold them) the rest, and what libsndfile refuses. `shardwriter.sniff` says which is asked
+first, and why.
 
 Encoder delay and padding are left out, so that a clip is as long as what was encoded: FFmpeg
 drops what skip marks, edit lists and Opus pre-skip name, libsndfile's mpg123 what a LAME tag
@@ -15,13 +16,14 @@ import numpy as np
 
 from shardwriter.decode_ffmpeg import decode_with_ffmpeg
 from shardwriter.decode_libsndfile import decode_with_libsndfile
+from shardwriter.decode_wav import decode_plain_wav
 from shardwriter.decoded import Decoded
 from shardwriter.errors import AudioError
 from shardwriter.mixdown import DecodeRules, Pcm, Wave
 from shardwriter.mp3 import read_mp3_info
 from shardwriter.promised_length import promised_flac_samples, promised_num_bytes
 from shardwriter.schema import RejectionReason, SourceInfo
-from shardwriter.sniff import MP3, Container, id3_num_bytes, sniff
+from shardwriter.sniff import MP3, WAV, Container, id3_num_bytes, sniff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,9 @@ def decode(data: bytes, *, file: str, rules: DecodeRules) -> SourceAudio:
 def _decode(data: bytes, container: Container, *, file: str, rules: DecodeRules) -> Decoded:
     if not container.libsndfile_first:
         return decode_with_ffmpeg(data, container, file=file, rules=rules)
+    plain = decode_plain_wav(data, file=file, rules=rules) if container is WAV else None
+    if plain is not None:
+        return plain
     try:
         return decode_with_libsndfile(data, container, file=file, rules=rules)
     except AudioError as refusal:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from shardwriter import flac, opus
 from shardwriter.audio_format import AudioFormat, Codec
 from shardwriter.flac import encode_flac
@@ -94,7 +96,7 @@ def encode_clip(clip: CleanClip, settings: Settings) -> EncodedSample:
         sample_rate_hz=encoded.sample_rate_hz,
         num_samples=len(clip.pcm_T),
         num_clipped=clip.num_clipped,
-        pcm_sha256=hashlib.sha256(clip.pcm_T.astype("<i2", copy=False).tobytes()).hexdigest(),
+        pcm_sha256=hashlib.sha256(np.ascontiguousarray(clip.pcm_T, "<i2").data).hexdigest(),
         audio_suffix=encoded.suffix,
         source=clip.source,
         clean=clip.clean,

@@ -5,12 +5,14 @@ that holds a function, not of the files that its callees come from.
 
 The same samples give the same bytes on any machine. What the choices rest on is integers, or
 floating-point sums of integers below 2**53, which are exact in whatever order they are added;
-what is left (the recursion that gives the predictor) is plain IEEE arithmetic in a fixed order.
+what is left (the recursion that gives the predictor, and what it is thought to save) is plain IEEE
+arithmetic in a fixed order, without a library's functions and without fused operations.
 
 No function raises. What keeps writes in bounds: a frame whose estimate, an upper bound, exceeds
 that of the samples as they are is written as these are.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,14 +24,21 @@ from numpy.typing import NDArray
 MAX_ORDER = 8
 """Of the linear predictor; that of the reference encoder's default level."""
 MAX_PARTITION_ORDER = 6
-MAX_FRAME_OVERHEAD_BYTES = 24
-"""Frame header, subframe header and checksum, beside the samples themselves."""
+MAX_FRAME_OVERHEAD_BYTES = 32
+"""Frame header, subframe header and checksum, and what a word at the end may reach beyond."""
 
 _MAX_RICE = 14  # 15 says that a partition isn't Rice coded
 _SAMPLE_BITS = 16
 _MAX_SHIFT = 15
 _MAX_COEFFICIENT_BITS = 13
 _CONSTANT, _VERBATIM, _FIXED, _LINEAR = 0, 1, 8, 32
+_TWO_OVER_LN_2 = 2.8853900817779268
+_SHORT_SUM = 4096
+"""Samples whose largest differences, 16 times 32,768, add up to less than 2**32."""
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+_WORD_BITS = np.uint64(64)
+_MAX_PUT_BITS = np.uint64(56)
+"""What fits a word beside the up to seven bits that wait for their byte to be full."""
 
 
 def _crc_table(polynomial: int, num_bits: int, depth: int) -> NDArray[np.int64]:
@@ -49,7 +58,7 @@ _FIXED_COEFFICIENTS = np.zeros((5, MAX_ORDER), np.int32)
 _FIXED_COEFFICIENTS[1:, :4] = [[1, 0, 0, 0], [2, -1, 0, 0], [3, -3, 1, 0], [4, -6, 4, -1]]
 
 _CRC8 = _crc_table(0x07, 8, 1)
-_CRC16 = _crc_table(0x8005, 16, 8)
+_CRC16 = _crc_table(0x8005, 16, 16).astype(np.uint16)
 
 
 def _jit(function: Callable[..., Any], **options: Any) -> Any:
@@ -167,19 +176,19 @@ def _write_subframe(
         return _write_verbatim(out, position, block, count)
 
     kind = _LINEAR | order - 1 if is_linear else _FIXED | order
-    acc, held, position = _put(out, np.uint64(0), 0, position, kind << 1, 8)
+    acc, held, place = _put(out, _ZERO, _ZERO, np.uint64(position), kind << 1, 8)
     for i in range(order):
-        acc, held, position = _put(out, acc, held, position, block[i] & 0xFFFF, 16)
+        acc, held, place = _put(out, acc, held, place, block[i] & 0xFFFF, 16)
     if is_linear:
-        acc, held, position = _put(out, acc, held, position, precision - 1, 4)
-        acc, held, position = _put(out, acc, held, position, shift, 5)
+        acc, held, place = _put(out, acc, held, place, precision - 1, 4)
+        acc, held, place = _put(out, acc, held, place, shift, 5)
         for i in range(order):
             coefficient = coefficients[i] & ((1 << precision) - 1)
-            acc, held, position = _put(out, acc, held, position, coefficient, precision)
-    acc, held, position = _write_residual(
-        out, acc, held, position, folded, count, order, parameters[0], partitions
+            acc, held, place = _put(out, acc, held, place, coefficient, precision)
+    acc, held, place = _write_residual(
+        out, acc, held, place, folded, count, order, parameters[0], partitions
     )
-    return _put(out, acc, held, position, 0, -held & 7)[2]  # zeros fill the last byte
+    return np.int64(place) + (held > _ZERO)  # zeros fill the last byte
 
 
 @_jit
@@ -204,16 +213,15 @@ def _write_verbatim(out, position, block, count):
 @_jit
 def _best_fixed_order(padded, count):
     """Return the order, 0 to 4, whose differences are smallest, and twice their sum."""
-    x0 = padded[MAX_ORDER + 4 : MAX_ORDER + max(count, 4)]
-    x1, x2 = padded[MAX_ORDER + 3 :], padded[MAX_ORDER + 2 :]
-    x3, x4 = padded[MAX_ORDER + 1 :], padded[MAX_ORDER:]
     total0 = total1 = total2 = total3 = total4 = 0
-    for i in range(len(x0)):
-        total0 += abs(x0[i])
-        total1 += abs(np.int32(x0[i] - x1[i]))
-        total2 += abs(np.int32(x0[i] - 2 * x1[i] + x2[i]))
-        total3 += abs(np.int32(x0[i] - 3 * x1[i] + 3 * x2[i] - x3[i]))
-        total4 += abs(np.int32(x0[i] - 4 * x1[i] + 6 * x2[i] - 4 * x3[i] + x4[i]))
+    for start in range(min(count, 4), count, _SHORT_SUM):
+        part = padded[MAX_ORDER + start - 4 : MAX_ORDER + min(start + _SHORT_SUM, count)]
+        sums = _sum_differences(part[4:], part[3:], part[2:], part[1:], part)
+        total0 += sums[0]
+        total1 += sums[1]
+        total2 += sums[2]
+        total3 += sums[3]
+        total4 += sums[4]
     best, order = total0, 0
     if count > 5:
         if total1 < best:
@@ -225,6 +233,21 @@ def _best_fixed_order(padded, count):
         if total4 < best:
             best, order = total4, 4
     return order, 2 * best
+
+
+@_jit
+def _sum_differences(x0, x1, x2, x3, x4):
+    """Sum the differences of each order, at most 16 times a sample, in 32 bits: twice as fast."""
+    total0 = total1 = total2 = total3 = total4 = np.uint32(0)
+    for i in range(len(x0)):
+        total0 = np.uint32(total0 + abs(x0[i]))
+        total1 = np.uint32(total1 + abs(np.int32(x0[i] - x1[i])))
+        total2 = np.uint32(total2 + abs(np.int32(x0[i] - 2 * x1[i] + x2[i])))
+        total3 = np.uint32(total3 + abs(np.int32(x0[i] - 3 * x1[i] + 3 * x2[i] - x3[i])))
+        total4 = np.uint32(
+            total4 + abs(np.int32(x0[i] - 4 * x1[i] + 6 * x2[i] - 4 * x3[i] + x4[i]))
+        )
+    return np.int64(total0), np.int64(total1), np.int64(total2), np.int64(total3), np.int64(total4)
 
 
 @_jit_exact_sums
@@ -241,8 +264,6 @@ def _autocorrelation(weighted, count, products):
         p2 += value * w2[i]
         p3 += value * w3[i]
         p4 += value * w4[i]
-    for i in range(len(w0)):
-        value = w0[i]
         p5 += value * w5[i]
         p6 += value * w6[i]
         p7 += value * w7[i]
@@ -275,7 +296,7 @@ def _predictor(block, count, window, weighted, coefficients):
     for step in range(MAX_ORDER):
         error = _extend(linear, products, step, error)
         # Bits of a residual whose samples are Laplace distributed with this error.
-        bits = max(0.0, 0.5 * np.log2(max(error, 1e-9) * 0.5 / count)) * (count - step - 1)
+        bits = max(0.0, 0.5 * _log2(max(error, 1e-9) * 0.5 / count)) * (count - step - 1)
         bits += (step + 1) * (precision + _SAMPLE_BITS)
         if bits < best_bits:
             best_bits, order = bits, step + 1
@@ -283,6 +304,21 @@ def _predictor(block, count, window, weighted, coefficients):
         if error <= 0.0:
             break
     return _quantise(best, order, precision, coefficients)
+
+
+@_jit
+def _log2(value):
+    """Return the binary logarithm, to 7 digits: a library's is not the same on every machine.
+
+    2 artanh((m - 1) / (m + 1)) = ln(m), of which the series' first terms are taken.
+    """
+    mantissa, exponent = math.frexp(value)
+    if mantissa < 0.7071067811865476:
+        mantissa, exponent = 2.0 * mantissa, exponent - 1
+    ratio = (mantissa - 1.0) / (mantissa + 1.0)
+    square = ratio * ratio
+    series = 1.0 + square * (1.0 / 3.0 + square * (1.0 / 5.0 + square * (1.0 / 7.0)))
+    return exponent + _TWO_OVER_LN_2 * ratio * series
 
 
 @_jit
@@ -437,62 +473,93 @@ def _rice_bits(total, length):
 
 @_jit
 def _write_residual(out, acc, held, position, folded, count, order, parameters, partitions):
+    """Write the partitions, two samples at a time."""
     acc, held, position = _put(out, acc, held, position, partitions, 6)  # two bits: 4-bit method
     size = count >> partitions
     for partition in range(1 << partitions):
-        parameter = parameters[partition]
-        acc, held, position = _put(out, acc, held, position, parameter, 4)
-        stop_bit = np.uint64(1) << np.uint64(parameter)
-        for i in range(max(partition * size, order), (partition + 1) * size):
-            value = np.uint64(folded[i])
-            zeros = np.int64(value >> np.uint64(parameter))
-            code = value & (stop_bit - np.uint64(1)) | stop_bit
-            while zeros > 16:
-                acc, held, position = _put(out, acc, held, position, 0, 16)
-                zeros -= 16
-            # At most 16 + 1 + 14 bits on top of the 31 that are held.
-            num_bits = zeros + 1 + parameter
-            acc = acc << np.uint64(num_bits) | code
-            held += num_bits
-            if held >= 32:
-                held -= 32
-                word = acc >> np.uint64(held)
-                out[position] = word >> np.uint64(24) & np.uint64(0xFF)
-                out[position + 1] = word >> np.uint64(16) & np.uint64(0xFF)
-                out[position + 2] = word >> np.uint64(8) & np.uint64(0xFF)
-                out[position + 3] = word & np.uint64(0xFF)
-                position += 4
+        acc, held, position = _put(out, acc, held, position, parameters[partition], 4)
+        parameter = np.uint64(parameters[partition])
+        i = np.uint64(max(partition * size, order))
+        stop = np.uint64((partition + 1) * size)
+        if (stop - i) & _ONE:
+            acc, held, position = _put_rice(
+                out, acc, held, position, np.uint64(folded[i]), parameter
+            )
+            i += _ONE
+        stop_bit = _ONE << parameter
+        mask = stop_bit - _ONE
+        while i < stop:
+            one, two = np.uint64(folded[i]), np.uint64(folded[i + _ONE])
+            num_two = (two >> parameter) + parameter + _ONE
+            num_bits = (one >> parameter) + parameter + _ONE + num_two
+            if num_bits <= _MAX_PUT_BITS:
+                code = (one & mask | stop_bit) << num_two | (two & mask | stop_bit)
+                acc, held, position = _put(out, acc, held, position, code, num_bits)
+            else:
+                acc, held, position = _put_rice(out, acc, held, position, one, parameter)
+                acc, held, position = _put_rice(out, acc, held, position, two, parameter)
+            i += np.uint64(2)
     return acc, held, position
+
+
+@_jit
+def _put_rice(out, acc, held, position, value, parameter):
+    """Append one sample: so many zeros, a one, and the bits that are left."""
+    zeros = value >> parameter
+    while zeros > np.uint64(32):
+        acc, held, position = _put(out, acc, held, position, 0, 32)
+        zeros -= np.uint64(32)
+    stop_bit = _ONE << parameter
+    code = value & (stop_bit - _ONE) | stop_bit
+    return _put(out, acc, held, position, code, zeros + parameter + _ONE)
 
 
 @_jit
 def _put(out, acc, held, position, value, num_bits):
-    """Append up to 31 bits; whole bytes go out, less than one stays in `acc`."""
-    acc = acc << np.uint64(num_bits) | np.uint64(value)
+    """Append 1 to 56 bits.
+
+    The first `held` bits of `acc`, less than eight, are those that don't fill a byte yet; behind
+    them are zeros. Up to seven bytes behind what is written change.
+    """
+    num_bits = np.uint64(num_bits)
+    acc |= np.uint64(value) << (_WORD_BITS - held - num_bits)
+    _store(out, position, acc)
     held += num_bits
-    while held >= 8:
-        held -= 8
-        out[position] = acc >> np.uint64(held) & np.uint64(0xFF)
-        position += 1
-    return acc, held, position
+    return acc << (held & np.uint64(56)), held & np.uint64(7), position + (held >> np.uint64(3))
+
+
+@_jit
+def _store(out, position, word):
+    """Write eight bytes; the compiler makes one store of it."""
+    out[position] = np.uint8(word >> np.uint64(56))
+    out[position + np.uint64(1)] = np.uint8(word >> np.uint64(48))
+    out[position + np.uint64(2)] = np.uint8(word >> np.uint64(40))
+    out[position + np.uint64(3)] = np.uint8(word >> np.uint64(32))
+    out[position + np.uint64(4)] = np.uint8(word >> np.uint64(24))
+    out[position + np.uint64(5)] = np.uint8(word >> np.uint64(16))
+    out[position + np.uint64(6)] = np.uint8(word >> np.uint64(8))
+    out[position + np.uint64(7)] = np.uint8(word)
 
 
 @_jit
 def _crc16(data):
+    """Return the remainder, 16 bytes at a time, each through the table of its place."""
     crc = np.uint64(0)
-    num_whole = len(data) & ~7
-    for i in range(0, num_whole, 8):
+    num_whole = np.uint64(len(data) & ~15)
+    i = np.uint64(0)
+    while i < num_whole:
+        rest = np.uint16(0)
+        for place in range(2, 16):
+            byte = np.uint64(data[i + np.uint64(place)])
+            rest ^= _CRC16[np.uint64((15 - place) * 256) + byte]
+        first = np.uint64(data[i]) ^ crc >> np.uint64(8)
+        second = np.uint64(data[i + _ONE]) ^ crc & np.uint64(0xFF)
         crc = np.uint64(
-            _CRC16[np.uint64(7 * 256) + (data[i] ^ crc >> np.uint64(8))]
-            ^ _CRC16[np.uint64(6 * 256) + (data[i + 1] ^ crc & np.uint64(0xFF))]
-            ^ _CRC16[np.uint64(5 * 256) + data[i + 2]]
-            ^ _CRC16[np.uint64(4 * 256) + data[i + 3]]
-            ^ _CRC16[np.uint64(3 * 256) + data[i + 4]]
-            ^ _CRC16[np.uint64(2 * 256) + data[i + 5]]
-            ^ _CRC16[np.uint64(256) + data[i + 6]]
-            ^ _CRC16[np.uint64(data[i + 7])]
+            rest ^ _CRC16[np.uint64(15 * 256) + first] ^ _CRC16[np.uint64(14 * 256) + second]
         )
-    for i in range(num_whole, len(data)):
-        top = crc >> np.uint64(8) ^ data[i]
+        i += np.uint64(16)
+    while i < np.uint64(len(data)):
+        top = crc >> np.uint64(8) ^ np.uint64(data[i])
         crc = (crc << np.uint64(8) & np.uint64(0xFF00)) ^ np.uint64(_CRC16[top])
+        i += _ONE
     return np.int64(crc)

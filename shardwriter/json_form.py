@@ -4,7 +4,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from shardwriter.errors import ShardFormatError
@@ -16,11 +16,23 @@ _Row = TypeVar("_Row")
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return the one JSON form of a value: sorted keys, no spaces, UTF-8, no NaN."""
-    text = json.dumps(
-        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
-    return text.encode()
+    """Return the one JSON form of a value: sorted keys, no spaces, UTF-8, no NaN.
+
+    Dataclasses become objects of their fields, wherever they stand.
+    """
+    return _ENCODER.encode(value).encode()
+
+
+def shallow(value: Any) -> dict[str, Any]:
+    """Return a dataclass's fields as they are; `asdict` copies all that is in them."""
+    if not is_dataclass(value):
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    return {wanted.name: getattr(value, wanted.name) for wanted in fields(value)}
+
+
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=shallow
+)
 
 
 def parse_json(data: bytes, *, where: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ MAX_MONO_SAMPLES = 1 << 28
 """1 GiB as float32: nearly 100 minutes at 48 kHz. Holds whatever `max_seconds` says."""
 
 _FIRST_BUFFER_SAMPLES = 1 << 18
+_FLOAT32 = np.dtype(np.float32)  # there is one of it: `is` tells it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,9 @@ class Mixdown:
         self._channel = 0 if num_channels == 1 else rules.channel
         self._max_seconds = rules.max_seconds
         self._max_samples = min(int(rules.max_seconds * sample_rate_hz), MAX_MONO_SAMPLES)
+        ends = [stop for stop in (self._stop, self._max_samples) if stop is not None]
+        # Up to here blocks are taken whole; decoders give thousands of small ones.
+        self._whole_until = 0 if self.start else min(ends)
         self._blocks: list[npt.NDArray[Any]] = []  # of the one channel that is wanted
         self._mixed: Wave = np.empty(0, np.float32)  # or the sum of all, with room to grow
         self._num_mixed = 0
@@ -107,29 +111,44 @@ class Mixdown:
         Raises:
             AudioError: the file is longer than allowed.
         """
-        begin, self.position = self.position, self.position + len(channels[0])
-        end = self.position if self._stop is None else min(self.position, self._stop)
-        if end > self._max_samples:
-            raise AudioError(RejectionReason.TOO_LONG, f"{self._file} {self._bound()}")
-        if begin < self.start or end < self.position:
-            window = slice(max(self.start - begin, 0), max(end - begin, 0))
-            channels = [channel_T[window] for channel_T in channels]
+        begin = self.position
+        self.position = begin + len(channels[0])
+        if self.position > self._whole_until:
+            channels = self._wanted(channels, begin)
         if self._channel is not None:
             self._blocks.append(channels[self._channel])
             return
         self._add_sum(channels)
 
+    def _wanted(
+        self, channels: Sequence[npt.NDArray[Any]], begin: int
+    ) -> Sequence[npt.NDArray[Any]]:
+        end = self.position if self._stop is None else min(self.position, self._stop)
+        if end > self._max_samples:
+            raise AudioError(RejectionReason.TOO_LONG, f"{self._file} {self._bound()}")
+        window = slice(max(self.start - begin, 0), max(end - begin, 0))
+        return [channel_T[window] for channel_T in channels]
+
     def _add_sum(self, channels: Sequence[npt.NDArray[Any]]) -> None:
-        stop = self._num_mixed + len(channels[0])
+        first_T = channels[0]
+        start = self._num_mixed
+        stop = self._num_mixed = start + len(first_T)
         if stop > len(self._mixed):
-            grown = np.empty(max(2 * len(self._mixed), stop, _FIRST_BUFFER_SAMPLES), np.float32)
-            grown[: self._num_mixed] = self._mixed[: self._num_mixed]
-            self._mixed = grown
-        sum_T = self._mixed[self._num_mixed : stop]
-        np.add(channels[0], channels[1], out=sum_T, dtype=np.float32)
+            self._grow(start)
+        sum_T = self._mixed[start:stop]
+        if first_T.dtype is _FLOAT32:
+            np.add(first_T, channels[1], sum_T)
+        else:
+            np.add(first_T, channels[1], sum_T, dtype=np.float32)
         for channel_T in channels[2:]:
             sum_T += channel_T
-        self._num_mixed = stop
+
+    def _grow(self, num_kept: int) -> None:
+        grown = np.empty(
+            max(2 * len(self._mixed), self._num_mixed, _FIRST_BUFFER_SAMPLES), np.float32
+        )
+        grown[:num_kept] = self._mixed[:num_kept]
+        self._mixed = grown
 
     def finish(self, *, full_scale: float) -> Wave | Pcm:
         """Return the wave: int16 as it came if one channel of int16 came, otherwise float32.

@@ -34,6 +34,7 @@ from shardwriter.json_form import (
     count,
     from_row,
     parse_json,
+    shallow,
     typed,
 )
 from shardwriter.targets import Target, TargetValue, check_target_names, read_ids, read_values
@@ -208,7 +209,7 @@ class SampleRecord:
 
     def to_json_bytes(self) -> bytes:
         """Return the canonical bytes of the JSON member: sorted keys, UTF-8, one newline."""
-        row = asdict(self) | {
+        row = shallow(self) | {
             "version": FORMAT_VERSION,
             "duration_seconds": self.duration_seconds,
         }

@@ -1,7 +1,7 @@
 """One shard as a tar: POSIX ustar, byte for byte a function of its members and their order.
 
-Python's own `tarfile` writes it. webdataset's TarWriter would do as well, but carries a time
-stamp and a user name by default and buys nothing here.
+Python's own `tarfile` makes the headers. webdataset's TarWriter would do as well, but carries a
+time stamp and a user name by default and buys nothing here.
 """
 
 import contextlib
@@ -19,7 +19,8 @@ from shardwriter.schema import JSON_SUFFIX, EncodedSample
 from shardwriter.targets import index_values
 from shardwriter.untar import ByteSource, TarReader
 
-_HEADER_BYTES = tarfile.BLOCKSIZE
+_BLOCK_BYTES = tarfile.BLOCKSIZE
+_END = bytes(2 * _BLOCK_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +41,11 @@ class TarShard:
         self.rows: list[IndexRow] = []
         self._num_samples_by_rate: Counter[int] = Counter()
         self._file = _HashingFile(path)
-        self._tar = tarfile.open(  # noqa: SIM115  # closed in close() and discard()
-            fileobj=self._file, mode="w", format=tarfile.USTAR_FORMAT
-        )
 
     @property
     def num_bytes(self) -> int:
         """Bytes so far, without the end of the archive."""
-        return self._tar.offset
+        return self._file.num_bytes
 
     @property
     def duration_seconds(self) -> float:
@@ -62,8 +60,10 @@ class TarShard:
         """
         record = sample.record
         label = record.to_json_bytes()
-        audio_offset = self._append(f"{record.key}.{record.audio_suffix}", sample.audio)
-        json_offset = self._append(f"{record.key}.{JSON_SUFFIX}", label)
+        audio = _member(f"{record.key}.{record.audio_suffix}", sample.audio)
+        audio_offset = self.num_bytes + _BLOCK_BYTES
+        json_offset = audio_offset + sum(map(len, audio))
+        self._file.append(b"".join((*audio, *_member(f"{record.key}.{JSON_SUFFIX}", label))))
         self._num_samples_by_rate[record.sample_rate_hz] += record.num_samples
         self.rows.append(
             IndexRow(
@@ -87,7 +87,7 @@ class TarShard:
 
     def close(self) -> str:
         """Write the end of the archive; return the SHA-256 of the whole file in hexadecimal."""
-        self._tar.close()
+        self._file.append(_END + bytes(-(self.num_bytes + len(_END)) % tarfile.RECORDSIZE))
         self._file.close()
         return self._file.hexdigest()
 
@@ -97,13 +97,13 @@ class TarShard:
             self._file.close()
         self.path.unlink(missing_ok=True)
 
-    def _append(self, name: str, data: bytes) -> int:
-        member = tarfile.TarInfo(name)  # owner 0 without a name, time 0: nothing of this machine
-        member.size = len(data)
-        member.mode = 0o644
-        offset = self._tar.offset + _HEADER_BYTES
-        self._tar.addfile(member, io.BytesIO(data))
-        return offset
+
+def _member(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return a member's header, data and padding."""
+    member = tarfile.TarInfo(name)  # owner 0 without a name, time 0: nothing of this machine
+    member.size = len(data)
+    member.mode = 0o644
+    return member.tobuf(tarfile.USTAR_FORMAT), data, bytes(-len(data) % _BLOCK_BYTES)
 
 
 def read_members(data: bytes, *, where: str) -> Iterator[Member]:
@@ -139,41 +139,30 @@ def _reporting(path: Path) -> Iterator[None]:
         ) from err
 
 
-class _HashingFile(io.RawIOBase):
+class _HashingFile:
     """A file that is only appended to, hashed as it is written; failures are `StorageError`s.
 
     It is unbuffered, so that closing it after a failure does not try to write once more.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
         self._path = path
         with _reporting(path):
             self._file = path.open("wb", buffering=0)
         self._hash = hashlib.sha256()
-        self._num_bytes = 0
+        self.num_bytes = 0
 
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]  # tarfile writes bytes only
+    def append(self, data: bytes) -> None:
         left = memoryview(data)
         with _reporting(self._path):
             while left:
                 left = left[self._file.write(left) :]
         self._hash.update(data)
-        self._num_bytes += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._num_bytes
+        self.num_bytes += len(data)
 
     def close(self) -> None:
-        try:
-            with _reporting(self._path):
-                self._file.close()
-        finally:
-            super().close()
+        with _reporting(self._path):
+            self._file.close()
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()

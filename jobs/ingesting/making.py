@@ -19,7 +19,14 @@ from jobs.fetching.fetcher import Fetcher, SourceAudio
 from jobs.fetching.validate import judge
 from jobs.ingesting import clock
 from jobs.ingesting.spool import Spool
-from shardwriter import CleanClip, EncodedSample, RejectionReason, Settings, encode_clip
+from shardwriter import (
+    CleanClip,
+    EncodedSample,
+    RejectionReason,
+    SampleRecord,
+    Settings,
+    encode_clip,
+)
 from shardwriter import audio as audio_step
 from shardwriter.audio import CleanAudio, CleanOptions
 from shardwriter.audio_format import Codec
@@ -261,7 +268,7 @@ class ClipMaker:
             num_bytes=fetched.num_bytes if fetched else 0,
             seconds=seconds,
             canary_state=job.canary_state,
-            source_sha256=_whole_sha256(fetched),
+            source_sha256=_whole_sha256(fetched, record),
             pcm_sha256=record.pcm_sha256 if record else None,
             licence=_told(fetched, "licence"),
             fetch_mode=_told(fetched, "mode"),
@@ -295,9 +302,11 @@ def _failed(outcome: Outcome, *, stage: str, reason: str) -> Tried:
     )
 
 
-def _whole_sha256(fetched: SourceAudio | None) -> str | None:
+def _whole_sha256(fetched: SourceAudio | None, record: SampleRecord | None) -> str | None:
     if fetched is None or not fetched.metadata.get("is_whole", True):
         return None
+    if record is not None and record.source is not None:
+        return record.source.sha256  # of the same bytes
     return hashlib.sha256(fetched.data).hexdigest()
 
 

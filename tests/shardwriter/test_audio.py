@@ -177,6 +177,7 @@ def test_provenance_names_every_step_and_its_library() -> None:
     steps = provenance()
     assert f"libsndfile {soundfile.__libsndfile_version__};" in steps["decoder"]
     assert "FFmpeg libavcodec" in steps["decoder"]
+    assert "melstream plain WAV" in steps["decoder"]
     assert soxr.__version__ in steps["resampler"]
 
 

@@ -315,6 +315,7 @@ def test_a_wave_file_that_claims_too_much_is_refused() -> None:
 
 def test_a_hash_of_the_source_and_the_decoder_are_recorded() -> None:
     source = run(CUT_SOURCES["wav"]).source
-    assert source.decoder.startswith("libsndfile ")
+    assert source.decoder.startswith("melstream plain WAV ")
+    assert run(CUT_SOURCES["flac"]).source.decoder.startswith("libsndfile ")
     assert run(CUT_SOURCES["m4a"]).source.decoder.startswith("FFmpeg ")
     assert (source.num_samples, source.container, len(source.sha256)) == (NUM, "wav/PCM_16", 64)

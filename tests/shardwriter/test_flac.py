@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from shardwriter import flac_encoder_kernel
 from shardwriter.flac import FlacStream, encode_flac
 from tests.audio import decoded, noise, tone
 from tests.shardwriter.properties import bounded
@@ -106,6 +107,13 @@ def test_same_samples_give_the_same_bytes(pcm_T: np.ndarray) -> None:
 
 def test_byte_order_of_the_array_does_not_matter() -> None:
     assert encode(noise(2000).astype(">i2")) == encode(noise(2000))
+
+
+def test_a_view_that_cannot_be_written_into_needs_no_other_code() -> None:
+    pcm_T = noise(2000)
+    view_T = np.frombuffer(pcm_T.tobytes(), np.int16)
+    assert encode(view_T) == encode(pcm_T)
+    assert len(flac_encoder_kernel.encode_frames.signatures) == 1
 
 
 @pytest.mark.parametrize(

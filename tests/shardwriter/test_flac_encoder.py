@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import platform
 import subprocess
 import sys
 from importlib import resources
@@ -139,8 +140,7 @@ def test_stream_info_bounds_the_sizes_of_frames_as_they_are() -> None:
     assert int.from_bytes(stream.data[15:18], "big") == sizes.max()
 
 
-def test_the_bytes_are_those_of_this_encoder_version_on_any_machine() -> None:
-    """A change of these bytes is a new ENCODER_VERSION: re-running an ingest must agree with it."""
+def golden_sha256() -> str:
     raw_T = (np.random.Philox(key=1).random_raw(20_000) >> np.uint64(40)).astype(np.int64)
     walk_T = np.cumsum(raw_T % 81 - 40)
     smooth_T = np.convolve(walk_T, [1, 3, 6, 7, 6, 3, 1])[: len(walk_T)] // 27
@@ -153,10 +153,39 @@ def test_the_bytes_are_those_of_this_encoder_version_on_any_machine() -> None:
         ).data
         for clip_T in clips
     )
-    assert (ENCODER_VERSION, hashlib.sha256(data).hexdigest()) == (1, GOLDEN_SHA256)
+    return hashlib.sha256(data).hexdigest()
 
 
 GOLDEN_SHA256 = "deeb564a5454c88d110b3c33d4c862cc408cf5db04900f0973d92a49ac301d3d"
+
+
+def test_the_bytes_are_those_of_this_encoder_version_on_any_machine() -> None:
+    """A change of these bytes is a new ENCODER_VERSION: re-running an ingest must agree with it."""
+    assert (ENCODER_VERSION, golden_sha256()) == (1, GOLDEN_SHA256)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # it is compiled from scratch
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of that kind")
+@pytest.mark.parametrize("processor", ["x86-64", "x86-64-v3", "skylake-avx512"])
+def test_code_for_other_processors_writes_the_same_bytes(processor: str, tmp_path: Path) -> None:
+    flags = Path("/proc/cpuinfo").read_text()
+    if ("avx512" in processor and "avx512vl" not in flags) or "avx2" not in flags:
+        pytest.skip(f"this machine can't run code for {processor}")
+    program = (
+        "from tests.shardwriter.test_flac_encoder import golden_sha256\nprint(golden_sha256())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True,
+        cwd=Path(__file__).parents[2], timeout=580,
+        env=os.environ
+        | {
+            "NUMBA_CPU_NAME": processor,
+            "NUMBA_CPU_FEATURES": "",
+            "NUMBA_CACHE_DIR": str(tmp_path),
+        },
+    )  # fmt: skip
+    assert done.stdout.strip() == GOLDEN_SHA256, done.stderr
 
 
 @pytest.mark.parametrize(
