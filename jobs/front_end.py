@@ -95,14 +95,11 @@ class FrontEnd(nn.Module):
             target_BK=augmenter.targets(batch.target_BK, parameters),
         )
 
-    def _mask_value(self, preset: Preset | None) -> float:
-        """Return what masks are filled with: as published, or the mean, or else silence."""
-        if preset is not None and preset.mask_value is not None:
-            return preset.mask_value
+    def _mask_value(self, preset: Preset | None) -> float | None:
+        """Return what masks are filled with: as published, or the dataset's mean, or the clip's."""
         if self.config.mean_M is not None:
             return 0.0
-        log_mel = self.config.log_mel
-        return (log_mel.floor_db - log_mel.mean) / log_mel.std
+        return None if preset is None else preset.mask_value
 
     @property
     def device(self) -> torch.device:
