@@ -1,6 +1,7 @@
 """What values on the command line may be, and the flags that several commands share."""
 
 import argparse
+import math
 import os
 import re
 from typing import TYPE_CHECKING, TypeAlias
@@ -25,6 +26,25 @@ def not_negative(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
     return int(text)
+
+
+def above_zero(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return number
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read `NAME` or `NAME,NAME`."""
+    found = tuple(text.split(","))
+    if not all(found) or len(set(found)) != len(found):
+        raise argparse.ArgumentTypeError(f"expected different names such as a,b, got {text!r}")
+    return found
 
 
 def split_pattern(text: str) -> tuple[str, str]:

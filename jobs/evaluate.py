@@ -92,7 +92,7 @@ def _network(
     num_samples = round(recipe.crop_seconds * loader.sample_rate_hz)
     network = build_network(
         recipe,
-        num_classes=len(checkpoint.labels),
+        num_classes=checkpoint.num_outputs,
         num_mels=config.log_mel.num_mels,
         num_frames=config.log_mel.num_frames_out or config.log_mel.num_frames(num_samples),
     )

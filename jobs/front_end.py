@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from jobs.recipe import Recipe
 from loader import AudioBatch
-from loader.augment import Augmenter, AugmentRecipe, load_recipe, units_per_db
-from loader.augment import recipe as augment_recipe
-from loader.augment.recipe_file import NAMES as AUGMENT_RECIPES
+from loader.augment import Augmenter, AugmentRecipe, Banks, units_per_db
 from loader.feature_batch import FeatureBatch
 from loader.features import LogMel, LogMelConfig, Preset, Standardize, presets
 from loader.features.presets import log_mel_preset
@@ -40,7 +38,8 @@ class FrontEndConfig:
 class FrontEnd(nn.Module):
     """Log-mels, standardised where that was asked for; clips are rolled in training only."""
 
-    def __init__(self, config: FrontEndConfig) -> None:
+    def __init__(self, config: FrontEndConfig, *, banks: Banks | None = None) -> None:
+        """Build it; `banks` are those that the augmentation needs, on the device."""
         super().__init__()
         self.config = config
         self.log_mel = LogMel(config.log_mel)
@@ -56,6 +55,7 @@ class FrontEnd(nn.Module):
                 config.augment,
                 sample_rate_hz=config.log_mel.sample_rate_hz,
                 seed=config.seed,
+                banks=banks,
                 num_mels=config.log_mel.num_mels,
             )
         )
@@ -172,35 +172,11 @@ def statistics_name(preset: str) -> str:
 def recipe_front_end(
     recipe: Recipe, *, sample_rate_hz: int, seed: int, store: Store
 ) -> FrontEndConfig:
-    """Return the settings of a recipe's front end for a dataset."""
+    """Return the settings of a recipe's front end for a dataset, without augmentation."""
     config = front_end_config(
         recipe.preset, sample_rate_hz=sample_rate_hz, shift=recipe.shift, seed=seed
     )
-    config = replace(config, augment=_augmentation(recipe))
     return with_statistics(config, store) if recipe.standardise else config
-
-
-def _augmentation(recipe: Recipe) -> AugmentRecipe | None:
-    """Return the recipe's augmentation.
-
-    Raises:
-        ConfigError: there is none of that name, or it needs what a training doesn't have.
-    """
-    if not recipe.augment:
-        return None
-    named = recipe.augment in AUGMENT_RECIPES
-    augment = augment_recipe(recipe.augment) if named else load_recipe(recipe.augment)
-    if augment.noise or augment.room or augment.device:
-        raise ConfigError(
-            f"--augment {recipe.augment} needs a bank of noises or responses, which melstream "
-            "train does not open yet; leave these tables out of a file of your own"
-        )
-    if augment.speed is not None and augment.speed.new_classes:
-        raise ConfigError(
-            f"--augment {recipe.augment} makes new classes of other speeds; set "
-            "new_classes = false in a file of your own"
-        )
-    return augment
 
 
 def small_log_mel(sample_rate_hz: int) -> LogMelConfig:

@@ -8,13 +8,14 @@ differs by the order of sums, by dropout and by what batch norm sees of a step. 
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from jobs.augmentation import open_augmentation
 from jobs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from jobs.distributed import distributed, share_buffers, sum_over_ranks, wait_for_all
 from jobs.evaluation import Evaluator, Scored
@@ -62,11 +63,22 @@ class Trainer:
             seed=options.seed,
             store=store,
         )
-        self.front_end = FrontEnd(config).to(device)
+        self.augmentation = open_augmentation(
+            recipe,
+            options.banks,
+            sample_rate_hz=self.loader.sample_rate_hz,
+            seed=options.seed,
+            device=device,
+            s3=options.s3,
+        )
+        self.front_end = FrontEnd(
+            replace(config, augment=self.augmentation.recipe), banks=self.augmentation.banks
+        ).to(device)
         num_samples = round(recipe.crop_seconds * self.loader.sample_rate_hz)
+        self.num_outputs = len(self.loader.labels) * self.augmentation.num_speeds
         self.network = build_network(
             recipe,
-            num_classes=len(self.loader.labels),
+            num_classes=self.num_outputs,
             num_mels=config.log_mel.num_mels,
             num_frames=config.log_mel.num_frames_out or config.log_mel.num_frames(num_samples),
         ).to(device)
@@ -77,7 +89,7 @@ class Trainer:
         self.model = distributed(self.network, world=world, device=device)
         self.objective = make_objective(
             recipe,
-            counts_K=class_counts(self.loader.index),
+            counts_K=class_counts(self.loader.index).repeat(self.augmentation.num_speeds),
             is_single_label=is_single_label(self.loader.index),
         ).to(device)
         self.optimizer = torch.optim.AdamW(
@@ -243,7 +255,9 @@ class Trainer:
                     optimizer=self.optimizer.state_dict(),
                     scaler=self.scaler.state_dict(),
                     recipe=asdict(self.options.recipe),
+                    augmentation=dict(self.augmentation.description),
                     labels=list(self.loader.labels),
+                    num_outputs=self.num_outputs,
                     history=asdict(self.history),
                 ),
                 self.options.checkpoint_path,
@@ -252,7 +266,7 @@ class Trainer:
         self.history.spend("checkpoints", started)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        checkpoint.check_fits(self.options.recipe)
+        checkpoint.check_fits(self.options.recipe, self.augmentation.description)
         self.pipeline.load_state_dict(checkpoint.loader)
         self.network.load_state_dict(checkpoint.model)
         if self.average is not None and checkpoint.average is not None:

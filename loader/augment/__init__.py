@@ -19,7 +19,7 @@ from loader.augment.mel import units_per_db
 from loader.augment.noise_mixer import NoiseMixer, NoisyBatch
 from loader.augment.parameters import AugmentParameters
 from loader.augment.recipe import AugmentRecipe
-from loader.augment.recipe_file import load_recipe, recipe
+from loader.augment.recipe_file import load_recipe, parse_recipe, recipe
 
 __all__ = [
     "AugmentParameters",
@@ -31,6 +31,7 @@ __all__ = [
     "NoiseMixer",
     "NoisyBatch",
     "load_recipe",
+    "parse_recipe",
     "recipe",
     "units_per_db",
 ]
