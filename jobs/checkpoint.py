@@ -35,6 +35,8 @@ class Checkpoint:
     scaler: dict[str, Any]
     recipe: dict[str, Any]
     """Every field of the run's `Recipe`."""
+    objective: str
+    """What is minimised, with `auto` decided by the labels that were trained on."""
     augmentation: dict[str, str]
     """What decides the augmentation, content of its banks included."""
     labels: list[str]

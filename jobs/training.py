@@ -255,6 +255,7 @@ class Trainer:
                     optimizer=self.optimizer.state_dict(),
                     scaler=self.scaler.state_dict(),
                     recipe=asdict(self.options.recipe),
+                    objective=self.objective.kind,
                     augmentation=dict(self.augmentation.description),
                     labels=list(self.loader.labels),
                     num_outputs=self.num_outputs,

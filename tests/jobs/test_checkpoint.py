@@ -22,6 +22,7 @@ def checkpoint(step: int = 7) -> Checkpoint:
         average=None,
         scaler={},
         recipe={"model": "cnn10"},
+        objective="ce",
         augmentation={},
         labels=["dog"],
         num_outputs=1,
