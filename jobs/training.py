@@ -6,6 +6,7 @@ differs by the order of sums, by dropout and by what batch norm sees of a step. 
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -31,6 +32,7 @@ from jobs.training_data import class_counts, held_out_loader, is_single_label, t
 from loader import World
 from loader.device_pipeline import DevicePipeline
 from loader.feature_batch import FeatureBatch
+from shardwriter.errors import MelstreamError
 from shardwriter.storage import open_store
 
 
@@ -208,11 +210,21 @@ class Trainer:
         return is_told
 
     def _read(self, on_step: Callable[[float], None]) -> bool:
-        """Note the loss of the latest step that was not yet read; return whether to stop."""
+        """Note the loss of the latest step that was not yet read; return whether to stop.
+
+        Raises:
+            MelstreamError: it is no number, on all ranks; before a checkpoint is made of that.
+        """
         if self._unread is None:
             return False
         loss, told = (float(value) for value in self._unread.cpu())
         self._unread = None
+        # The scaler of float16 leaves such a step out and goes on.
+        if not math.isfinite(loss) and not self.scaler.is_enabled():
+            raise MelstreamError(
+                f"the loss of step {len(self.history.losses) + 1} is {loss}, and so are the "
+                "weights: start anew with a lower --learning-rate, or with --clip-norm"
+            )
         self.history.losses.append(loss / self.world.size)
         on_step(self.history.losses[-1])
         return told > 0
