@@ -28,8 +28,8 @@ def not_negative(text: str) -> int:
     return int(text)
 
 
-def above_zero(text: str) -> float:
-    """Read a number above 0."""
+def positive_number(text: str) -> float:
+    """Read a finite number above 0."""
     try:
         number = float(text)
     except ValueError:

@@ -10,6 +10,7 @@ from jobs.availability_commands import add_availability
 from jobs.console import complain
 from jobs.dataset_commands import add_inspect, add_split, add_sync, add_verify
 from jobs.dataset_list_commands import add_datasets
+from jobs.feature_commands import add_cache_features
 from jobs.index_commands import add_index
 from jobs.ingest_commands import add_ingest
 from jobs.loader_commands import add_doctor
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     add_sync(commands)
     add_availability(commands)
     add_stats(commands)
+    add_cache_features(commands)
     add_doctor(commands)
     add_train(commands)
     add_evaluate(commands)

@@ -4,19 +4,20 @@ Axes: B clips, T samples, M mel bands, F frames.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from jobs.cached_features import check_cached_preset
 from jobs.console import progress, say, table
 from jobs.distributed import gather_from_ranks, process_group
 from jobs.front_end import FrontEnd, front_end_config, statistics_name
 from jobs.running_stats import RunningStats
 from jobs.training_data import class_counts
-from loader import AudioBatch, LoaderConfig, ShardLoader, World
+from loader import AudioBatch, FeatureBatch, LoaderConfig, ShardLoader, World
 from loader.dataset import DatasetIndex
 from shardwriter.errors import ConfigError
 from shardwriter.storage import S3Options, Store, open_store
@@ -80,6 +81,8 @@ def run_stats(options: StatsOptions) -> int:
         store = open_store(options.url, options.s3)
         loader = _open(options, world=world, store=store)
         config = front_end_config(options.preset, sample_rate_hz=loader.sample_rate_hz)
+        if loader.features is not None:
+            check_cached_preset(config, loader.features, where=store.url)
         front_end = FrontEnd(config).to(device)
         mine = ClipStats.empty(config.log_mel.num_mels)
         batches = progress(
@@ -101,19 +104,27 @@ def run_stats(options: StatsOptions) -> int:
     return 0
 
 
-def measure(front_end: FrontEnd, batch: AudioBatch, sample_rate_hz: int) -> ClipStats:
-    """Return the statistics of a batch; padding, of rows and in rows, doesn't count."""
+def measure(
+    front_end: FrontEnd, batch: AudioBatch | FeatureBatch, sample_rate_hz: int
+) -> ClipStats:
+    """Return the statistics of a batch; padding, of rows and in rows, doesn't count.
+
+    Of features without their audio there are no levels and no silence.
+    """
     features = front_end(batch)
     num_frames = features.mel_BMF.shape[2]
-    frame_F = torch.arange(num_frames, device=batch.wave_BT.device)
+    frame_F = torch.arange(num_frames, device=features.mel_BMF.device)
     is_own_BF = (frame_F < features.num_frames_B[:, None]) & ~batch.is_padding_B[:, None]
     own_NM = features.mel_BMF.transpose(1, 2)[is_own_BF]
+    of_features = RunningStats.of(own_NM.double().cpu().numpy())
+    if isinstance(batch, FeatureBatch):
+        return replace(ClipStats.empty(features.mel_BMF.shape[1]), features=of_features)
     level_B, is_silent_BF, is_whole_BF = _levels(batch, round(_FRAME_SECONDS * sample_rate_hz))
     real_B = ~batch.is_padding_B
     is_whole_BF = is_whole_BF & real_B[:, None]
     levels = level_B[real_B & (level_B > -torch.inf)]
     return ClipStats(
-        features=RunningStats.of(own_NM.double().cpu().numpy()),
+        features=of_features,
         level_dbfs=RunningStats.of(levels[:, None].cpu().numpy()),
         num_frames=int(is_whole_BF.sum()),
         num_silent_frames=int((is_silent_BF & is_whole_BF).sum()),
@@ -182,11 +193,18 @@ def _row(
             str(share): float(value)
             for share, value in zip(shares, np.percentile(seconds_N, shares), strict=True)
         },
+        **(_level_fields(total) if index.features is None else {}),
+        "clips_per_class": dict(zip(index.labels, counts, strict=True)),
+    }
+
+
+def _level_fields(total: ClipStats) -> dict[str, float]:
+    """Return what is known of levels, which features don't tell."""
+    return {
         "silence_dbfs": SILENCE_DBFS,
         "silence_share": total.num_silent_frames / max(1, total.num_frames),
         "level_dbfs_mean": float(total.level_dbfs.mean_M[0]),
         "level_dbfs_std": float(total.level_dbfs.std_M()[0]),
-        "clips_per_class": dict(zip(index.labels, counts, strict=True)),
     }
 
 
@@ -202,8 +220,7 @@ def _print(row: dict[str, Any]) -> None:
                 f"median {durations['50']:.2f} s, {durations['0']:.2f} to {durations['100']:.2f} s",
             ),
             ("clips per class", f"{counts[0]:,} to {counts[-1]:,}, {len(counts)} classes"),
-            ("silence", f"{row['silence_share']:.1%} of frames under {SILENCE_DBFS:g} dBFS"),
-            ("level", f"{row['level_dbfs_mean']:.1f} ± {row['level_dbfs_std']:.1f} dBFS"),
+            *_level_rows(row),
             (
                 f"features {row['preset']}",
                 f"mean {mean.mean():.3f} ({mean.min():.3f} to {mean.max():.3f}), deviation "
@@ -211,3 +228,12 @@ def _print(row: dict[str, Any]) -> None:
             ),
         ]
     )
+
+
+def _level_rows(row: dict[str, Any]) -> list[tuple[str, str]]:
+    if "silence_share" not in row:
+        return []
+    return [
+        ("silence", f"{row['silence_share']:.1%} of frames under {SILENCE_DBFS:g} dBFS"),
+        ("level", f"{row['level_dbfs_mean']:.1f} ± {row['level_dbfs_std']:.1f} dBFS"),
+    ]

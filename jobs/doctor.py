@@ -226,11 +226,19 @@ def _needs(loader: ShardLoader, cluster: Cluster) -> Needs:
     )
 
 
+def _bytes_a_second(index: DatasetIndex, config: LoaderConfig) -> float:
+    """Return what a second of a row takes in a batch."""
+    if index.features is None:
+        return _INT16_BYTES * index.sample_rate_hz
+    stored = index.features.frame_rate_hz * index.features.frame_num_bytes
+    return stored if config.mel_dtype == "float16" else 2 * stored
+
+
 def _memory(loader: ShardLoader, *, is_remote: bool) -> int:
     """Return what a rank holds beyond Python and torch: batches, encoded clips, index, order."""
     index, config = loader.index, loader.config
-    window = _lengths(index, config).window_seconds * index.sample_rate_hz
-    batch = config.batch_size * (window * _INT16_BYTES + 4 * len(index.labels))
+    row_bytes = _lengths(index, config).window_seconds * _bytes_a_second(index, config)
+    batch = config.batch_size * (row_bytes + 4 * len(index.labels))
     # One in the loop's hands, one being handed over, and those made ahead.
     batches = (config.prefetch_batches + 2) * batch
     arrays = sum(

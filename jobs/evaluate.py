@@ -85,7 +85,13 @@ def _network(
     checkpoint: Checkpoint, recipe: Recipe, loader: ShardLoader, store: Store
 ) -> tuple[nn.Module, FrontEnd]:
     """Return what the checkpoint holds; its moving average where there is one."""
-    config = recipe_front_end(recipe, sample_rate_hz=loader.sample_rate_hz, seed=0, store=store)
+    config = recipe_front_end(
+        recipe,
+        sample_rate_hz=loader.sample_rate_hz,
+        seed=0,
+        store=store,
+        features=loader.features,
+    )
     num_samples = round(recipe.crop_seconds * loader.sample_rate_hz)
     network = build_network(
         recipe,

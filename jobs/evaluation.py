@@ -5,6 +5,7 @@ Axes: N clips, B rows of a batch, K classes, D embedding.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from jobs.distributed import gather_from_ranks
 from jobs.front_end import FrontEnd
 from jobs.objectives import Objective
-from loader import AudioBatch, ShardLoader, World
+from loader import AudioBatch, FeatureBatch, ShardLoader, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,11 +44,11 @@ class Evaluator:
         self._device = device
         self._amp_dtype = amp_dtype
 
-    def scores(self, loader: ShardLoader, objective: Objective) -> Scored:
+    def scores(self, loader: ShardLoader[Any], objective: Objective) -> Scored:
         """Return the scores of every clip; rows that pad a batch are dropped first."""
         targets: list[Tensor] = []
 
-        def score(batch: AudioBatch) -> Tensor:
+        def score(batch: AudioBatch | FeatureBatch) -> Tensor:
             targets.append(batch.target_BK[~batch.is_padding_B])
             # Classes behind the dataset's own are made by the augmentation, for the training.
             logits_BK = self._run(self._network, batch)[:, : batch.target_BK.shape[1]]
@@ -59,13 +60,13 @@ class Evaluator:
             keys=keys, scores_NK=scores_NK, targets_NK=torch.from_numpy(np.concatenate(parts))
         )
 
-    def embeddings(self, loader: ShardLoader) -> dict[str, np.ndarray]:
+    def embeddings(self, loader: ShardLoader[Any]) -> dict[str, np.ndarray]:
         """Return every clip's embedding by key, of a network that has `embed`."""
         embed: Callable[..., Tensor] = self._network.embed  # type: ignore[assignment]  # ecapa's
         keys, embedding_ND = self._over(loader, lambda batch: self._run(embed, batch))
         return dict(zip(keys, embedding_ND.numpy(), strict=True))
 
-    def _run(self, function: Callable[..., Tensor], batch: AudioBatch) -> Tensor:
+    def _run(self, function: Callable[..., Tensor], batch: AudioBatch | FeatureBatch) -> Tensor:
         features = self._front_end(batch.to(self._device, non_blocking=True))
         with torch.autocast(
             self._device.type, self._amp_dtype, enabled=self._amp_dtype is not None
@@ -73,7 +74,7 @@ class Evaluator:
             return function(features.mel_BMF, features.num_frames_B).float()
 
     def _over(
-        self, loader: ShardLoader, function: Callable[[AudioBatch], Tensor]
+        self, loader: ShardLoader[Any], function: Callable[[AudioBatch | FeatureBatch], Tensor]
     ) -> tuple[list[str], Tensor]:
         """Return keys and rows of all ranks together."""
         was_training = self._network.training

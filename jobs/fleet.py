@@ -1,28 +1,24 @@
 """A fleet of GPUs replays the loader's plan without audio: what nodes and store have to carry.
 
-The plan is the real one, so that requests and bytes are counted, not guessed. Time is a model: each
-rank has so many connections, a request takes a latency drawn from a log-normal distribution and its
-bytes at a rate; the ranks take their steps together, as all-reduce makes them.
+The plan is the real one, so that requests and bytes are counted, not guessed. What they take in
+time is `jobs.fleet_pace`.
 
-Axes: S steps, Q samples of a step on all ranks, N rows of the index, R ranks.
+Axes: S steps, R ranks, B rows of a batch, N rows of the index, D nodes, K shards.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loader.plan import EpochOrder
-from loader.ranges import (
-    MAX_OVERHEAD,
-    MAX_REQUEST_BYTES,
-    NetworkCost,
-    is_whole_shard_cheaper,
-)
+from loader.ranges import MAX_OVERHEAD, MAX_REQUEST_BYTES, NetworkCost, is_whole_shard_cheaper
+from loader.read_ahead import STREAMED_SHARE
 
-_MAX_TIMED_STEPS = 200
-"""Steps that the model of time plays; the wait settles long before."""
+_COST = NetworkCost()
+"""By which the loader decides what to ask for, however far away the store is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,7 +46,7 @@ class Clips:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """Who trains, how fast, and how the store is reached."""
+    """Who trains, and what each node keeps. Defaults are those of `LoaderConfig`."""
 
     num_gpus: int
     gpus_per_node: int
@@ -63,17 +59,31 @@ class Fleet:
     """Of each rank."""
     memory_num_bytes: int = 256 << 20
     """For clips that are fetched ahead, on each rank."""
-    latency_seconds: float = 0.03
-    """Median time to the first byte."""
-    latency_spread: float = 0.6
-    """Sigma of its logarithm: 0.6 puts the slowest in a hundred at four times the median."""
-    bytes_per_second: float = 85e6
-    """Of one connection."""
+    num_threads: int = 2
+    """That decode, on each rank."""
+    prefetch_batches: int = 4
 
     @property
     def num_nodes(self) -> int:
         """Machines; the last may have fewer GPUs."""
         return -(-self.num_gpus // self.gpus_per_node)
+
+    @property
+    def node_R(self) -> NDArray[np.int64]:
+        """The node of each rank."""
+        return np.arange(self.num_gpus) // self.gpus_per_node
+
+
+class Origin(IntEnum):
+    """Where a node has the clips of a shard from, in one epoch."""
+
+    NOT_NEEDED = 0
+    STREAMED = 1
+    """Clip by clip, each time."""
+    DOWNLOADED = 2
+    """Whole, into the node's cache."""
+    CACHED = 3
+    """It was there already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,32 +94,32 @@ class EpochTraffic:
     num_clips: int
     num_bytes_needed: int
     num_requests: int
-    num_bytes_fetched: int
-    max_node_num_bytes: int
-    """Fetched by the node that fetches most."""
+    node_num_bytes: tuple[int, ...]
+    """Fetched by each node."""
+    max_extra_num_bytes: int
+    """What may be streamed on top, so that nobody waits while shards are being downloaded."""
+    max_extra_num_requests: int
     num_shards_downloaded: int
     """By all nodes together."""
     num_cache_hits: int
     """Visits of nodes to shards that lay in their caches already."""
     num_cache_visits: int
+    origin_DK: NDArray[np.int8] = field(compare=False, repr=False)
+
+    @property
+    def num_bytes_fetched(self) -> int:
+        """By all nodes together."""
+        return sum(self.node_num_bytes)
+
+    @property
+    def max_node_num_bytes(self) -> int:
+        """Fetched by the node that fetches most."""
+        return max(self.node_num_bytes)
 
     @property
     def amplification(self) -> float:
         """Bytes fetched for each byte needed."""
         return self.num_bytes_fetched / self.num_bytes_needed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How fast it would go, by the model of time."""
-
-    first_batch_seconds: float
-    clips_per_gpu: float
-    """In a second, with all waits."""
-    waiting_share: float
-    """Of the time, on the rank that all others wait for."""
-    connections_needed: float
-    """On each rank, to keep up without a queue."""
 
 
 class Traffic:
@@ -123,92 +133,128 @@ class Traffic:
 
     def epoch(self, order: EpochOrder) -> EpochTraffic:
         """Play one epoch with the tail `drop`."""
-        rank_SQ, rows_SQ = dealt(order, self._fleet)
-        num_bytes = int(self._clips.num_bytes_N[rows_SQ].sum())
-        if self._fleet.cache_num_bytes is None:
-            by_node, num_requests = self._stream(rank_SQ, rows_SQ)
-            downloaded = hits = visits = 0
-        else:
-            by_node, num_requests, downloaded, hits, visits = self._download(rank_SQ, rows_SQ)
+        clips, fleet = self._clips, self._fleet
+        rows_SRB = dealt(order, fleet)
+        needs = [_Need.of(clips, rows) for rows in self._rows_by_node(order, rows_SRB)]
+        origin_DK = np.stack([self._origins(node, need) for node, need in enumerate(needs)])
+        by_node, num_requests = self._stream(rows_SRB, origin_DK)
+        is_downloaded_DK = origin_DK == Origin.DOWNLOADED
+        by_node += is_downloaded_DK @ clips.shard_num_bytes
+        pieces_K = -(-clips.shard_num_bytes // MAX_REQUEST_BYTES)
+        extras = [
+            self._extra(rows_SRB[:, fleet.node_R == node], need, is_downloaded_DK[node])
+            for node, need in enumerate(needs)
+        ]
         return EpochTraffic(
-            num_steps=len(rows_SQ),
-            num_clips=rows_SQ.size,
-            num_bytes_needed=num_bytes,
-            num_requests=num_requests,
-            num_bytes_fetched=int(by_node.sum()),
-            max_node_num_bytes=int(by_node.max()),
-            num_shards_downloaded=downloaded,
-            num_cache_hits=hits,
-            num_cache_visits=visits,
+            num_steps=len(rows_SRB),
+            num_clips=rows_SRB.size,
+            num_bytes_needed=int(clips.num_bytes_N[rows_SRB].sum()),
+            num_requests=num_requests + int((is_downloaded_DK @ pieces_K).sum()),
+            node_num_bytes=tuple(by_node.tolist()),
+            max_extra_num_bytes=sum(num_bytes for num_bytes, _ in extras),
+            max_extra_num_requests=sum(num_requests for _, num_requests in extras),
+            num_shards_downloaded=int(is_downloaded_DK.sum()),
+            num_cache_hits=int((origin_DK == Origin.CACHED).sum()),
+            num_cache_visits=0
+            if fleet.cache_num_bytes is None
+            else int((origin_DK != Origin.NOT_NEEDED).sum()),
+            origin_DK=origin_DK,
         )
 
+    def _rows_by_node(
+        self, order: EpochOrder, rows_SRB: NDArray[np.int64]
+    ) -> list[NDArray[np.int64]]:
+        """Return what each node's cache prepares for, in the order of use."""
+        if self._fleet.num_nodes == 1:
+            return [order.rows_M.astype(np.int64)]  # as the loader: the tail is not cut off
+        size = self._fleet.gpus_per_node
+        return [
+            rows_SRB[:, size * node : size * (node + 1)].ravel()
+            for node in range(self._fleet.num_nodes)
+        ]
+
+    def _origins(self, node: int, need: "_Need") -> NDArray[np.int8]:
+        """Return where a node has each shard from, and put into its cache what it downloads."""
+        origin_K = np.where(need.num_clips_K > 0, Origin.STREAMED, Origin.NOT_NEEDED)
+        if self._fleet.cache_num_bytes is None:
+            return origin_K.astype(np.int8)
+        held_at_first = set(self._caches[node])
+        for shard in need.shards_by_use.tolist():
+            if self._is_held(node, shard):
+                origin_K[shard] = Origin.CACHED
+            elif shard in held_at_first or is_whole_shard_cheaper(
+                shard_num_bytes=int(self._clips.shard_num_bytes[shard]),
+                needed_num_bytes=int(need.num_bytes_K[shard]),
+                num_needed=int(need.num_clips_K[shard]),
+                cost=_COST,
+            ):
+                origin_K[shard] = Origin.DOWNLOADED
+                self._hold(node, shard)
+        return origin_K.astype(np.int8)
+
+    def _extra(
+        self, rows_SRB: NDArray[np.int64], need: "_Need", is_downloaded_K: NDArray[np.bool_]
+    ) -> tuple[int, int]:
+        """Return how many bytes a node may stream beside its downloads, and in how many requests.
+
+        At most, which is when it streams its smallest clips.
+        """
+        rows = rows_SRB[is_downloaded_K[self._clips.shard_N[rows_SRB]]]
+        sizes = self._clips.num_bytes_N[rows]
+        num_bytes = min(int(STREAMED_SHARE * need.num_bytes_K.sum()), int(sizes.sum()))
+        return num_bytes, int(np.searchsorted(np.cumsum(np.sort(sizes)), num_bytes, side="right"))
+
     def _stream(
-        self, rank_SQ: NDArray[np.int64], rows_SQ: NDArray[np.int64]
+        self, rows_SRB: NDArray[np.int64], origin_DK: NDArray[np.int8]
     ) -> tuple[NDArray[np.int64], int]:
         """Return the bytes that each node fetches clip by clip, and the number of requests."""
         clips, fleet = self._clips, self._fleet
-        step_SQ = np.arange(len(rows_SQ))[:, np.newaxis] * fleet.num_gpus + rank_SQ
-        by_batch = np.lexsort((rows_SQ.ravel(), step_SQ.ravel()))
-        rows, batches = rows_SQ.ravel()[by_batch], step_SQ.ravel()[by_batch]
+        num_steps, num_ranks, batch_size = rows_SRB.shape
+        batches = np.repeat(np.arange(num_steps * num_ranks), batch_size)
+        rows = rows_SRB.ravel()
+        nodes = batches % num_ranks // fleet.gpus_per_node
+        is_streamed = origin_DK[nodes, clips.shard_N[rows]] == Origin.STREAMED
+        rows, batches = rows[is_streamed], batches[is_streamed]
+        if not len(rows):
+            return np.zeros(fleet.num_nodes, dtype=np.int64), 0
+        by_batch = np.lexsort((rows, batches))
+        rows, batches = rows[by_batch], batches[by_batch]
         # A clip that is drawn twice in one batch is one request.
         is_new = (np.diff(rows, prepend=-1) != 0) | (np.diff(batches, prepend=-1) != 0)
         rows, batches = rows[is_new], batches[is_new]
-        stops = clips.offset_N[rows] + clips.num_bytes_N[rows]
-        gaps = clips.offset_N[rows[1:]] - stops[:-1]
-        is_merged = (
+        gaps = self._merged_gaps(rows, batches)
+        fetched = clips.num_bytes_N[rows] + np.maximum(gaps, 0)
+        nodes = batches % num_ranks // fleet.gpus_per_node
+        by_node = np.bincount(nodes, weights=fetched, minlength=fleet.num_nodes)
+        return by_node.astype(np.int64), int((gaps < 0).sum())
+
+    def _merged_gaps(
+        self, rows: NDArray[np.int64], batches: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return the gap before each clip of a batch that is fetched with the one before, or -1.
+
+        The rule is that of `loader.ranges.merge_ranges`.
+        """
+        clips = self._clips
+        starts = clips.offset_N[rows]
+        stops = starts + clips.num_bytes_N[rows]
+        gaps = np.full(len(rows), -1, dtype=np.int64)
+        gaps[1:] = starts[1:] - stops[:-1]
+        is_merged = np.zeros(len(rows), dtype=np.bool_)
+        is_merged[1:] = (
             (batches[1:] == batches[:-1])
             & (clips.shard_N[rows[1:]] == clips.shard_N[rows[:-1]])
-            & (gaps < fleet.latency_seconds * fleet.bytes_per_second)
-            & (gaps <= MAX_OVERHEAD * clips.num_bytes_N[rows[1:]])
+            & (gaps[1:] < _COST.request_seconds * _COST.bytes_per_second)
+            & (gaps[1:] <= MAX_OVERHEAD * clips.num_bytes_N[rows[1:]])
         )
-        nodes = batches % fleet.num_gpus // fleet.gpus_per_node
-        fetched = clips.num_bytes_N[rows]
-        fetched[1:] += np.where(is_merged, gaps, 0)
-        by_node = np.bincount(nodes, weights=fetched, minlength=fleet.num_nodes)
-        return by_node.astype(np.int64), len(rows) - int(is_merged.sum())
-
-    def _download(
-        self, rank_SQ: NDArray[np.int64], rows_SQ: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], int, int, int, int]:
-        """Return bytes by node, requests, shards downloaded, and the caches' hits and visits.
-
-        Shards of which a node needs so little that this is cheaper are read clip by clip.
-        """
-        clips, fleet = self._clips, self._fleet
-        rows = rows_SQ.ravel()
-        nodes = (rank_SQ // fleet.gpus_per_node).ravel()
-        pairs, first_uses, places, num_needed = np.unique(
-            nodes * len(clips.shard_num_bytes) + clips.shard_N[rows],
-            return_index=True,
-            return_inverse=True,
-            return_counts=True,
-        )
-        needed = np.bincount(places, weights=clips.num_bytes_N[rows])
-        cost = NetworkCost(
-            request_seconds=fleet.latency_seconds, bytes_per_second=fleet.bytes_per_second
-        )
-        by_node = np.zeros(fleet.num_nodes, dtype=np.int64)
-        num_requests = downloaded = hits = 0
-        for place in np.argsort(first_uses, kind="stable").tolist():
-            node, shard = divmod(int(pairs[place]), len(clips.shard_num_bytes))
-            if self._is_held(node, shard):
-                hits += 1
-                continue
-            size, num_bytes = int(clips.shard_num_bytes[shard]), int(needed[place])
-            if is_whole_shard_cheaper(
-                shard_num_bytes=size,
-                needed_num_bytes=num_bytes,
-                num_needed=int(num_needed[place]),
-                cost=cost,
-            ):
-                self._hold(node, shard)
-                downloaded += 1
-                by_node[node] += size
-                num_requests += -(-size // MAX_REQUEST_BYTES)
-            else:
-                by_node[node] += num_bytes
-                num_requests += int(num_needed[place])
-        return by_node, num_requests, downloaded, hits, len(pairs)
+        begin = 0
+        for place in np.flatnonzero(is_merged).tolist():  # few, in a shuffled order
+            if not is_merged[place - 1]:
+                begin = starts[place - 1]
+            if stops[place] - begin > MAX_REQUEST_BYTES:
+                is_merged[place] = False
+        gaps[~is_merged] = -1
+        return gaps
 
     def _is_held(self, node: int, shard: int) -> bool:
         """Tell whether a node's cache holds a shard, which is then the last to go."""
@@ -226,8 +272,30 @@ class Traffic:
             self._held[node] -= cache.popitem(last=False)[1]
 
 
-def dealt(order: EpochOrder, fleet: Fleet) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rank and the row of each sample of each step, as `loader.stripe` deals them.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Need:
+    """What a node needs of each shard in an epoch."""
+
+    num_clips_K: NDArray[np.int64]
+    num_bytes_K: NDArray[np.int64]
+    shards_by_use: NDArray[np.int32]
+    """In the order of their first use."""
+
+    @classmethod
+    def of(cls, clips: Clips, rows: NDArray[np.int64]) -> "_Need":
+        shards = clips.shard_N[rows]
+        num_shards = len(clips.shard_num_bytes)
+        numbers, first_uses = np.unique(shards, return_index=True)
+        weights = clips.num_bytes_N[rows]
+        return cls(
+            num_clips_K=np.bincount(shards, minlength=num_shards),
+            num_bytes_K=np.bincount(shards, weights=weights, minlength=num_shards).astype(np.int64),
+            shards_by_use=numbers[np.argsort(first_uses)],
+        )
+
+
+def dealt(order: EpochOrder, fleet: Fleet) -> NDArray[np.int64]:
+    """Return the rows of each batch, as `loader.stripe` deals them: shape (S, R, B).
 
     Of orders without copies; where an order has several streams, ranks get neighbouring ones.
     """
@@ -237,41 +305,5 @@ def dealt(order: EpochOrder, fleet: Fleet) -> tuple[NDArray[np.int64], NDArray[n
     if order.num_streams > 1:
         by_stream_SQ = np.argsort(order.streams_M[place_SQ], axis=1, kind="stable")
         place_SQ = np.take_along_axis(place_SQ, by_stream_SQ, axis=1)
-    rank_SQ = np.broadcast_to(np.arange(num_samples) // fleet.batch_size, place_SQ.shape)
-    return rank_SQ.astype(np.int64), order.rows_M[place_SQ].astype(np.int64)
-
-
-def pace(clip_num_bytes: float, fleet: Fleet, *, num_steps: int, seed: int = 0) -> Pace:
-    """Play the steps of an epoch whose clips are fetched one by one.
-
-    A rank's connections serve its requests in order; a batch is there when its last request is.
-    A batch is asked for as many steps ahead as memory holds. A step begins when the batches of all
-    ranks are there.
-    """
-    rng = np.random.default_rng(seed)
-    step_seconds = fleet.batch_size / fleet.clips_per_gpu
-    ahead = max(1, int(fleet.memory_num_bytes // (fleet.batch_size * clip_num_bytes)))
-    transfer_seconds = clip_num_bytes / fleet.bytes_per_second
-    served_R = np.zeros(fleet.num_gpus)
-    starts: list[float] = []
-    for step in range(min(num_steps, _MAX_TIMED_STEPS)):
-        requests_RB = transfer_seconds + fleet.latency_seconds * rng.lognormal(
-            sigma=fleet.latency_spread, size=(fleet.num_gpus, fleet.batch_size)
-        )
-        asked = starts[step - ahead] if step >= ahead else 0.0
-        busy_R = requests_RB.sum(axis=1) / fleet.num_connections
-        served_R = np.maximum(served_R, asked) + busy_R
-        # The last request of a batch may take longer than its share of the connections' time.
-        ready_R = np.maximum(served_R, served_R - busy_R + requests_RB.max(axis=1))
-        free = starts[-1] + step_seconds if starts else 0.0
-        starts.append(max(free, float(ready_R.max())))
-    played = starts[-1] - starts[0] + step_seconds
-    mean_seconds = transfer_seconds + fleet.latency_seconds * float(
-        np.exp(fleet.latency_spread**2 / 2)
-    )
-    return Pace(
-        first_batch_seconds=starts[0],
-        clips_per_gpu=fleet.batch_size * len(starts) / played,
-        waiting_share=1 - step_seconds * len(starts) / played,
-        connections_needed=fleet.clips_per_gpu * mean_seconds,
-    )
+    place_SRB = np.sort(place_SQ.reshape(num_steps, fleet.num_gpus, fleet.batch_size), axis=2)
+    return order.rows_M[place_SRB].astype(np.int64)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jobs.cached_features import check_cached_preset
 from jobs.recipe import Recipe
 from loader import AudioBatch
 from loader.augment import Augmenter, AugmentRecipe, Banks, units_per_db
@@ -16,6 +17,7 @@ from loader.features import LogMel, LogMelConfig, Preset, Standardize, presets
 from loader.features.presets import log_mel_preset
 from loader.randomness import Operation, sample_ids, sample_uniform
 from shardwriter.errors import ConfigError
+from shardwriter.schema import FeatureFormat
 from shardwriter.storage import Store
 
 SMALL_PRESET = "small"
@@ -60,24 +62,28 @@ class FrontEnd(nn.Module):
             )
         )
 
-    def training_features(self, batch: AudioBatch, epoch: int) -> FeatureBatch:
+    def training_features(self, batch: AudioBatch | FeatureBatch, epoch: int) -> FeatureBatch:
         """Return the features on the device of a batch as the loader made it, on the host.
 
         What is random in them depends on (seed, epoch, clip).
         """
         if self.augmenter is not None:
             return self._augmented(batch, self.augmenter, epoch)
-        if not self.config.shift:
+        if not self.config.shift or isinstance(batch, FeatureBatch):
             return self.forward(batch.to(self.device, non_blocking=True))
         shifts_B = clip_shifts(batch, seed=self.config.seed, epoch=epoch)
         batch = batch.to(self.device, non_blocking=True)
         return self.forward(replace(batch, wave_BT=roll(batch.wave_BT, shifts_B)))
 
-    def _augmented(self, batch: AudioBatch, augmenter: Augmenter, epoch: int) -> FeatureBatch:
+    def _augmented(
+        self, batch: AudioBatch | FeatureBatch, augmenter: Augmenter, epoch: int
+    ) -> FeatureBatch:
         parameters = augmenter.draw(batch.keys, epoch=epoch, copies_B=batch.copy_B.cpu().numpy())
         batch = batch.to(self.device, non_blocking=True)
-        wave_BT, num_samples_B = augmenter.wave(batch, parameters)
-        features = self.forward(replace(batch, wave_BT=wave_BT, num_samples_B=num_samples_B))
+        if isinstance(batch, AudioBatch):
+            wave_BT, num_samples_B = augmenter.wave(batch, parameters)
+            batch = replace(batch, wave_BT=wave_BT, num_samples_B=num_samples_B)
+        features = self.forward(batch)
         log_mel = self.config.log_mel
         preset = presets().get(self.config.preset)
         mel_BMF = augmenter.mel(
@@ -106,23 +112,33 @@ class FrontEnd(nn.Module):
         """Where the features are made."""
         return self.log_mel.spectrum.bank_MS.device
 
-    def forward(self, batch: AudioBatch) -> FeatureBatch:
-        """Return the features of clips as they are."""
+    def forward(self, batch: AudioBatch | FeatureBatch) -> FeatureBatch:
+        """Return the features of clips as they are; those that were cached are there already."""
+        if isinstance(batch, FeatureBatch):
+            return self._of_cached(batch)
         log_mel = self.config.log_mel
         # Rolled clips don't lie at the front of their row; the network knows padding as silence.
         lengths_B = None if self.config.shift else batch.num_samples_B
         mel_BMF = self.log_mel(batch.wave_BT, lengths_B)
         num_frames = mel_BMF.shape[2]
         return FeatureBatch(
-            keys=batch.keys,
+            **batch.label_fields(),
             mel_BMF=self.standardize(mel_BMF),
             num_frames_B=(
                 torch.full_like(batch.num_samples_B, num_frames)
                 if lengths_B is None
                 else log_mel.num_frames_B(lengths_B).clamp(min=1, max=num_frames)
             ),
-            target_BK=batch.target_BK,
-            is_padding_B=batch.is_padding_B,
+        )
+
+    def _of_cached(self, batch: FeatureBatch) -> FeatureBatch:
+        num_frames_B = batch.num_frames_B
+        if self.config.shift:  # as the network was trained
+            num_frames_B = torch.full_like(num_frames_B, batch.mel_BMF.shape[2])
+        return replace(
+            batch,
+            mel_BMF=self.standardize(batch.mel_BMF.float()),
+            num_frames_B=num_frames_B,
         )
 
 
@@ -170,12 +186,30 @@ def statistics_name(preset: str) -> str:
 
 
 def recipe_front_end(
-    recipe: Recipe, *, sample_rate_hz: int, seed: int, store: Store
+    recipe: Recipe,
+    *,
+    sample_rate_hz: int,
+    seed: int,
+    store: Store,
+    features: FeatureFormat | None = None,
 ) -> FrontEndConfig:
-    """Return the settings of a recipe's front end for a dataset, without augmentation."""
+    """Return the settings of a recipe's front end for a dataset, without augmentation.
+
+    Args:
+        recipe: Which front end.
+        sample_rate_hz: Rate of the dataset's clips.
+        seed: Of the shift.
+        store: The dataset, which may have statistics.
+        features: What it holds, where these are features instead of waves.
+
+    Raises:
+        ConfigError: the recipe asks for another preset, or for what this dataset doesn't have.
+    """
     config = front_end_config(
         recipe.preset, sample_rate_hz=sample_rate_hz, shift=recipe.shift, seed=seed
     )
+    if features is not None:
+        check_cached_preset(config, features, where=store.url)
     return with_statistics(config, store) if recipe.standardise else config
 
 

@@ -14,7 +14,9 @@ from jobs.availability.outcome import Group
 from jobs.availability.planner import Rates, plan_ingest, plan_lines
 from jobs.catalogues.catalogue import Catalogue
 from jobs.fetching.fetcher import Fetcher
+from jobs.fetching.http_fetcher import HttpFetcher
 from jobs.fetching.rate_limit import YOUTUBE_ACCOUNT, YOUTUBE_GUEST, Politeness
+from jobs.fetching.youtube import YoutubeFetcher
 from jobs.ingesting.here import ingest_here
 from jobs.ingesting.making import NETWORK_KINDS, Recipe, utc_now
 from jobs.ingesting.parts import Part
@@ -163,6 +165,7 @@ def plan(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> list
         source=fetcher.kind,
         done=[clip.id for clip in clips if to_key(clip.id) in held.keys],
         is_authenticated=options.vantage.is_authenticated,
+        fetch_mode=fetcher.mode if isinstance(fetcher, YoutubeFetcher) else "prefix",
         num_workers=max(1, options.num_workers),
         rates=_rates(run.politeness, is_authenticated=options.vantage.is_authenticated),
     )
@@ -217,6 +220,9 @@ def _prepare(catalogue: Catalogue, fetcher: Fetcher, options: IngestOptions) -> 
         vantage=options.vantage,
         out=store.url,
         s3=options.s3,
+        max_fetches_at_once=(
+            fetcher.connections_per_host if isinstance(fetcher, HttpFetcher) else None
+        ),
         work=options.work or default_work_folder(store),
     )
     return Run(

@@ -51,7 +51,7 @@ def _add_dataset(datasets: Commands, dataset: Dataset) -> None:
             dest=_place(option.name),
             choices=option.choices or None,
             default=option.default,
-            metavar=option.metavar or None,
+            metavar=None if option.choices else option.metavar or option.name.upper(),
             help=_literal(option.help)
             + (f" (default: {_literal(option.default)})" if option.default else ""),
         )
@@ -131,7 +131,7 @@ def _ingest(arguments: argparse.Namespace) -> int:
         s3=store_options(arguments),
         group_rule=arguments.groups,
         politeness=politeness(arguments),
-        **running_options(arguments, kind=fetcher.kind),
+        **running_options(arguments),
     )
     if arguments.dry_run:
         for line in plan(catalogue, fetcher, options):

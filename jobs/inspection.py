@@ -1,6 +1,7 @@
 """`melstream inspect`: what a dataset holds, and what one of its clips looks like."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import pyarrow.compute as pc
 import torch
 
 from jobs.console import human_bytes, say, table
-from jobs.sound_plots import clip_picture
+from jobs.sound_plots import MelTile, clip_picture, mel_grid
+from loader.augment import units_per_db
+from loader.feature_rows import log_mel_config
 from loader.features import LogMel, LogMelConfig
 from shardwriter.audio import clean_audio
 from shardwriter.errors import AudioError, ConfigError, ShardFormatError
@@ -31,7 +34,7 @@ def inspect_dataset(url: str, *, s3: S3Options | None = None) -> None:
     table(
         [
             ("digest", manifest.digest),
-            ("audio", manifest.settings.audio.description),
+            *_content_rows(manifest),
             ("classes", str(len(manifest.settings.labels))),
             *_target_rows(manifest),
             ("licence", str(manifest.provenance.get("licence", "not stated"))),
@@ -66,27 +69,72 @@ def inspect_clip(url: str, key: str, *, png: Path | None, s3: S3Options | None =
     """
     store = open_store(url, s3)
     manifest = load_manifest(store)
-    record, pcm_T = read_clip(store, manifest, key)
+    clip = show_clip(store, manifest, key)
+    record, config = clip.record, clip.config
     say(json.dumps(json.loads(record.to_json_bytes()), indent=2, ensure_ascii=False))
-    config = LogMelConfig(
-        sample_rate_hz=record.sample_rate_hz, max_hz=min(14_000.0, record.sample_rate_hz / 2)
-    )
-    mel_MF = log_mel_picture(pcm_T, config)
-    picture = clip_picture(
-        pcm_T,
-        mel_MF,
-        sample_rate_hz=record.sample_rate_hz,
-        hop_seconds=config.hop_seconds,
-        mel_centres_hz=config.mel_centres_hz(),
-        title=f"{', '.join(record.labels)}   {record.id}",
-    )
+    title = f"{', '.join(record.labels)}   {record.id}"
+    if clip.pcm_T is None:
+        picture = mel_grid(
+            [MelTile(mel_MF=clip.mel_MF, label=manifest.settings.name)],
+            hop_seconds=config.hop_seconds,
+            mel_centres_hz=config.mel_centres_hz(),
+            title=title,
+        )
+    else:
+        picture = clip_picture(
+            clip.pcm_T,
+            clip.mel_MF,
+            sample_rate_hz=record.sample_rate_hz,
+            hop_seconds=config.hop_seconds,
+            mel_centres_hz=config.mel_centres_hz(),
+            title=title,
+        )
     path = png or Path(f"{record.key}.png")
     try:
         path.write_bytes(picture)
     except OSError as err:
         raise ConfigError(f"can't write the picture to {path}: {err.strerror}") from err
-    say(f"waveform and log-mel: {path}")
+    say(f"{'log-mel' if clip.pcm_T is None else 'waveform and log-mel'}: {path}")
     return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShownClip:
+    """What is drawn of a clip."""
+
+    record: SampleRecord
+    pcm_T: npt.NDArray[np.int16] | None
+    """None where the dataset holds features."""
+    mel_MF: npt.NDArray[np.float32]
+    """In dB."""
+    config: LogMelConfig
+    """How the log-mel was made."""
+
+
+def show_clip(store: Store, manifest: Manifest, key: str) -> ShownClip:
+    """Return a clip's log-mel: as its dataset holds it, or else made of its audio.
+
+    Raises:
+        ConfigError: the dataset has no such clip.
+        ShardFormatError: the bytes in the shard are not those that were indexed.
+    """
+    features = manifest.settings.features
+    if features is None:
+        record, pcm_T = read_clip(store, manifest, key)
+        config = LogMelConfig(
+            sample_rate_hz=record.sample_rate_hz, max_hz=min(14_000.0, record.sample_rate_hz / 2)
+        )
+        mel_MF = log_mel_picture(pcm_T, config)
+        return ShownClip(record=record, pcm_T=pcm_T, mel_MF=mel_MF, config=config)
+    record, data, where = _read_member(store, manifest, key)
+    num_frames = features.check_member(data, where=where)
+    values = np.frombuffer(data, dtype="<f2", offset=features.header_num_bytes)
+    config = log_mel_config(features, where=store.url)
+    to_db = units_per_db(
+        log_factor=config.log_factor, std=config.std, of_magnitude=config.magnitude
+    )
+    mel_FM = (values.reshape(num_frames, -1).astype(np.float32) + config.mean / config.std) / to_db
+    return ShownClip(record=record, pcm_T=None, mel_MF=mel_FM.T, config=config)
 
 
 def log_mel_picture(pcm_T: npt.NDArray[np.int16], config: LogMelConfig) -> npt.NDArray[np.float32]:
@@ -111,6 +159,12 @@ def read_clip(
         ConfigError: the dataset has no such clip.
         ShardFormatError: the bytes in the shard are not those that were indexed.
     """
+    record, audio, where = _read_member(store, manifest, key)
+    return record, _decode(audio, record, where=where)
+
+
+def _read_member(store: Store, manifest: Manifest, key: str) -> tuple[SampleRecord, bytes, str]:
+    """Return a clip's record, the bytes of its audio or features, and where they are."""
     if manifest.settings.foreign is not None:
         raise ConfigError(
             f"{store.url} holds shards that others made, without labels of ours to show; "
@@ -127,7 +181,7 @@ def read_clip(
             if (crc32c(audio), crc32c(label)) != (row["audio_crc32c"], row["json_crc32c"]):
                 raise ShardFormatError(f"{where}: the bytes of {row['key']} have another checksum")
             record = SampleRecord.from_json_bytes(label, where=where)
-            return record, _decode(audio, record, where=where)
+            return record, audio, where
     example = load_index(store, next(iter(manifest.splits))).column("key")[0].as_py()
     raise ConfigError(
         f"{store.url} has no clip {key!r}; keys look like {example!r} ({from_key(example)})"
@@ -152,6 +206,14 @@ def _decode(data: bytes, record: SampleRecord, *, where: str) -> npt.NDArray[np.
         ).pcm_T
     except AudioError as err:
         raise ShardFormatError(f"{where}: the audio of {record.key} is damaged: {err}") from err
+
+
+def _content_rows(manifest: Manifest) -> list[tuple[str, str]]:
+    audio, features = manifest.settings.audio.description, manifest.settings.features
+    if features is None:
+        return [("audio", audio)]
+    made_of = manifest.provenance.get("features", {}).get("source_digest", "not stated")
+    return [("features", features.description), ("made of", audio), ("  digest", str(made_of))]
 
 
 def _target_rows(manifest: Manifest) -> list[tuple[str, str]]:

@@ -8,14 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from jobs.inspection import load_index, log_mel_picture, read_clip
+from jobs.inspection import load_index, show_clip
 from jobs.report import Mistake, Part, Picture, Provenance, Report, Scores, Stage
 from jobs.report_html import write_report
 from jobs.result_plots import class_histogram, confusion_picture, curves, evaluation_curves
 from jobs.results import Prediction, RunResult
 from jobs.sound_plots import MelTile, mel_grid
 from jobs.versions import tool_versions
-from loader.features import LogMelConfig
 from shardwriter.manifest import Manifest, load_manifest
 from shardwriter.storage import Store, open_store
 
@@ -105,28 +104,22 @@ def write_run_report(
 
 def _mel_picture(store: Store, manifest: Manifest, predictions: Sequence[Prediction]) -> Picture:
     """Draw held-out clips of as many classes as there is room for, mistakes among them."""
-    config = LogMelConfig(
-        sample_rate_hz=manifest.settings.audio.sample_rate_hz,
-        max_hz=min(14_000.0, manifest.settings.audio.sample_rate_hz / 2),
-    )
-    tiles = []
-    for prediction in _one_of_each_class(predictions)[:_MAX_TILES]:
-        _, pcm_T = read_clip(store, manifest, prediction.key)
-        tiles.append(
-            MelTile(
-                mel_MF=log_mel_picture(pcm_T, config),
-                label=prediction.true,
-                predicted=prediction.predicted,
-            )
-        )
+    shown = _one_of_each_class(predictions)[:_MAX_TILES]
+    clips = [show_clip(store, manifest, prediction.key) for prediction in shown]
+    config = clips[0].config
     return Picture(
         png=mel_grid(
-            tiles,
+            [
+                MelTile(mel_MF=clip.mel_MF, label=each.true, predicted=each.predicted)
+                for clip, each in zip(clips, shown, strict=True)
+            ],
             hop_seconds=config.hop_seconds,
             title="Held-out clips as log-mels, their label and what the network said",
             mel_centres_hz=config.mel_centres_hz(),
         ),
-        caption="Log-mel spectrograms in dB, computed from the FLAC clips in the shards.",
+        caption="Log-mel spectrograms in dB, "
+        + ("computed from the clips" if manifest.settings.features is None else "as they lie")
+        + " in the shards.",
     )
 
 

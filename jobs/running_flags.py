@@ -10,8 +10,6 @@ from jobs.arguments import not_negative, positive
 if TYPE_CHECKING:
     from jobs.ingesting.parts import Part
 
-_HTTP_CONNECTIONS = 2
-
 
 def add_running_flags(parser: argparse.ArgumentParser) -> None:
     """Add them to the parser of a dataset."""
@@ -19,8 +17,7 @@ def add_running_flags(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=not_negative,
         metavar="N",
-        help="processes that fetch, decode and encode; 0: none. Each keeps one connection "
-        "(default: one a core; from an http(s) source at most 2, as Zenodo for one refuses more)",
+        help="processes that fetch, decode and encode; 0: none (default: one a core)",
     )
     parser.add_argument(
         "--shard-clips", type=positive, default=1000, metavar="N", help="clips a shard at most"
@@ -90,17 +87,13 @@ def add_running_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def running_options(arguments: argparse.Namespace, *, kind: str) -> dict[str, Any]:
-    """Return what they say, as fields of `IngestOptions`.
-
-    Args:
-        arguments: The command's.
-        kind: Of the source.
-    """
+def running_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what they say, as fields of `IngestOptions`."""
     from jobs.availability.attempt import Vantage
 
+    num_cores = len(os.sched_getaffinity(0))
     return {
-        "num_workers": _num_workers(arguments.workers, kind=kind),
+        "num_workers": num_cores if arguments.workers is None else arguments.workers,
         "max_samples_per_shard": arguments.shard_clips,
         "executor": arguments.executor,
         "ray_address": arguments.ray_address,
@@ -116,13 +109,6 @@ def running_options(arguments: argparse.Namespace, *, kind: str) -> dict[str, An
         "work": arguments.work,
         "max_spool_bytes": arguments.work_gb * 10**9,
     }
-
-
-def _num_workers(chosen: int | None, *, kind: str) -> int:
-    if chosen is not None:
-        return chosen
-    num_cores = len(os.sched_getaffinity(0))
-    return min(num_cores, _HTTP_CONNECTIONS) if kind == "http" else num_cores
 
 
 def _part(text: str) -> "Part":

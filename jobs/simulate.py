@@ -1,23 +1,24 @@
 """`melstream simulate`: what a fleet asks of the store, from the plan and without audio."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from jobs.console import human_bytes, say, table
-from jobs.fleet import Clips, EpochTraffic, Fleet, Pace, Traffic, pace
+from jobs.fleet import Clips, EpochTraffic, Fleet, Origin, Traffic, dealt
+from jobs.fleet_pace import Pace, Speeds, pace
 from loader import LoaderConfig
 from loader.mixture import open_datasets
 from loader.plan import EpochOrder, OrderPolicy, epoch_order
 from shardwriter.errors import ConfigError
-from shardwriter.storage import S3Options, open_store
+from shardwriter.schema import MANIFEST_NAME, index_name
+from shardwriter.storage import S3Options, Store, open_store
 
-S3_GETS_PER_PREFIX = 5500
-"""A second, before S3 begins to answer 503 ("Best practices design patterns", Amazon S3 guide)."""
-DOLLARS_PER_1000_GETS = 0.0004
-"""S3 Standard, us-east-1."""
-DOLLARS_PER_GB_ACROSS_REGIONS = 0.02
+_INDEX_BYTES_A_CLIP = 41
+"""Of an index of clips with YouTube ids and AudioSet's 527 labels, as `ShardWriter` makes it."""
+_MANIFEST_BYTES_A_SHARD = 400
+_OPENING_REQUESTS = 3
+"""One after the other: is there a manifest, the manifest, the index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class SimulateOptions:
     """What to play."""
 
     fleet: Fleet
+    speeds: Speeds = field(default_factory=Speeds)
     url: str | None = None
     """The dataset; None: one that is made up of equal clips."""
     split: str = "train"
@@ -42,14 +44,38 @@ class SimulateOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What making the loaders asks of the store: each rank reads manifest and index."""
+
+    num_requests: int
+    num_bytes: int
+    """Of all ranks."""
+    seconds: float
+    """Of the model, for one rank."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
     """What came of it."""
 
     options: SimulateOptions
     num_shards: int
+    num_streams: int
+    """As many as the shards allow."""
     dataset_num_bytes: int
+    opening: Opening
+    plan_seconds: float
+    """That planning the first epoch took here; every rank does it."""
     epochs: tuple[EpochTraffic, ...]
-    pace: Pace
+    paces: tuple[Pace, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dataset:
+    clips: Clips
+    dataset_of_shard: np.ndarray
+    opening_num_bytes: int
+    """Of manifest and index."""
 
 
 def simulate(options: SimulateOptions) -> Simulation:
@@ -58,155 +84,107 @@ def simulate(options: SimulateOptions) -> Simulation:
     Raises:
         ConfigError: no dataset, or too few clips for a step of the fleet.
     """
-    clips, dataset_of_shard = _clips(options)
-    fleet = options.fleet
-    num_samples = fleet.num_gpus * fleet.batch_size
-    if len(clips.shard_N) < num_samples:
+    dataset = _made_up(options) if options.url is None else _opened(options, options.url)
+    clips, fleet = dataset.clips, options.fleet
+    if len(clips.shard_N) < fleet.num_gpus * fleet.batch_size:
         raise ConfigError(
             f"{len(clips.shard_N):,} clips don't fill one step of {fleet.num_gpus} GPUs with "
             f"{fleet.batch_size} each: choose fewer GPUs or a smaller batch"
         )
+    num_streams = max(1, min(options.num_streams, _num_shards(clips) // options.open_shards))
+    policy = OrderPolicy(shuffle=True, open_shards=options.open_shards, num_streams=num_streams)
     traffic = Traffic(clips, fleet)
-    epochs = tuple(
-        traffic.epoch(_order(clips, dataset_of_shard, options, epoch))
-        for epoch in range(options.num_epochs)
-    )
+    epochs, paces, plan_seconds = [], [], []
+    for epoch in range(options.num_epochs):
+        begin = time.perf_counter()
+        order = _order(dataset, policy, seed=options.seed, epoch=epoch)
+        plan_seconds.append(time.perf_counter() - begin)
+        counted = traffic.epoch(order)
+        epochs.append(counted)
+        paces.append(_pace(order, counted, clips, options, policy))
     return Simulation(
         options=options,
-        num_shards=len(clips.shard_num_bytes),
+        num_shards=_num_shards(clips),
+        num_streams=num_streams,
         dataset_num_bytes=int(clips.shard_num_bytes.sum()),
-        epochs=epochs,
-        pace=pace(float(clips.num_bytes_N.mean()), fleet, num_steps=epochs[0].num_steps),
+        opening=_opening(dataset, options),
+        plan_seconds=plan_seconds[0],
+        epochs=tuple(epochs),
+        paces=tuple(paces),
     )
 
 
-def _clips(options: SimulateOptions) -> tuple[Clips, np.ndarray]:
-    if options.url is None:
-        clips = Clips.made_up(
-            num_clips=options.num_clips,
-            clip_num_bytes=options.clip_num_bytes,
-            clips_per_shard=options.clips_per_shard,
-        )
-        return clips, np.zeros(len(clips.shard_num_bytes), dtype=np.int32)
-    config = LoaderConfig(url=options.url, split=options.split, batch_size=1, crop_seconds=1.0)
-    index = open_datasets([open_store(options.url, options.s3)], config.selections)
-    clips = Clips(
-        shard_N=index.shard_N,
-        offset_N=index.audio_offset_N,
-        num_bytes_N=index.audio_num_bytes_N,
-        shard_num_bytes=np.array(index.tar_num_bytes, dtype=np.int64),
-    )
-    return clips, index.dataset_of_shard
+def _num_shards(clips: Clips) -> int:
+    return len(np.unique(clips.shard_N))
 
 
-def _order(
-    clips: Clips, dataset_of_shard: np.ndarray, options: SimulateOptions, epoch: int
-) -> EpochOrder:
-    num_streams = min(options.num_streams, len(clips.shard_num_bytes) // options.open_shards)
-    policy = OrderPolicy(
-        shuffle=True, open_shards=options.open_shards, num_streams=max(1, num_streams)
+def _made_up(options: SimulateOptions) -> _Dataset:
+    clips = Clips.made_up(
+        num_clips=options.num_clips,
+        clip_num_bytes=options.clip_num_bytes,
+        clips_per_shard=options.clips_per_shard,
     )
+    num_shards = len(clips.shard_num_bytes)
+    return _Dataset(
+        clips=clips,
+        dataset_of_shard=np.zeros(num_shards, dtype=np.int32),
+        opening_num_bytes=_INDEX_BYTES_A_CLIP * options.num_clips
+        + _MANIFEST_BYTES_A_SHARD * num_shards,
+    )
+
+
+def _opened(options: SimulateOptions, url: str) -> _Dataset:
+    store: Store = open_store(url, options.s3)
+    config = LoaderConfig(url=url, split=options.split, batch_size=1, crop_seconds=1.0)
+    index = open_datasets([store], config.selections)
+    return _Dataset(
+        clips=Clips(
+            shard_N=index.shard_N,
+            offset_N=index.audio_offset_N,
+            num_bytes_N=index.audio_num_bytes_N,
+            shard_num_bytes=np.array(index.tar_num_bytes, dtype=np.int64),
+        ),
+        dataset_of_shard=index.dataset_of_shard,
+        opening_num_bytes=store.size(MANIFEST_NAME) + store.size(index_name(options.split)),
+    )
+
+
+def _order(dataset: _Dataset, policy: OrderPolicy, *, seed: int, epoch: int) -> EpochOrder:
     return epoch_order(
-        clips.shard_N,
+        dataset.clips.shard_N,
         policy=policy,
-        seed=options.seed,
+        seed=seed,
         epoch=epoch,
-        dataset_of_shard=dataset_of_shard,
+        dataset_of_shard=dataset.dataset_of_shard,
     )
 
 
-def print_simulation(simulation: Simulation) -> None:
-    """Print what the nodes and the store would have to carry."""
-    options, fleet = simulation.options, simulation.options.fleet
-    first = simulation.epochs[0]
-    say(
-        f"{fleet.num_gpus:,} GPUs on {fleet.num_nodes:,} nodes, batches of {fleet.batch_size}, "
-        f"{fleet.clips_per_gpu:,.0f} clips/s each; {simulation.num_shards:,} shards, "
-        f"{human_bytes(simulation.dataset_num_bytes)}"
-    )
-    seconds = first.num_steps * fleet.batch_size / fleet.clips_per_gpu
-    rows = [
-        ("an epoch", f"{first.num_steps:,} steps, {seconds:,.0f} s at that speed"),
-        (
-            "the fleet needs",
-            f"{fleet.num_gpus * fleet.clips_per_gpu:,.0f} clips/s, "
-            f"{human_bytes(first.num_bytes_needed / seconds)}/s of audio",
-        ),
-    ]
-    if not options.is_local:
-        for number, epoch in enumerate(simulation.epochs):
-            rows += _traffic_rows(number, epoch, seconds, fleet)
-        if fleet.cache_num_bytes is None:
-            rows += _pace_rows(simulation)
-    table(rows)
-    for line in _advice(simulation, seconds):
-        say(f"  {line}")
-
-
-def _traffic_rows(
-    number: int, epoch: EpochTraffic, seconds: float, fleet: Fleet
-) -> list[tuple[str, str]]:
-    rate = epoch.num_requests / seconds
-    rows = [
-        (
-            f"epoch {number}: store",
-            f"{epoch.num_requests:,} GETs ({rate:,.0f}/s), "
-            f"{human_bytes(epoch.num_bytes_fetched)} "
-            f"({human_bytes(epoch.num_bytes_fetched / seconds)}/s), "
-            f"{epoch.amplification:.2f} bytes fetched for one needed, "
-            f"${epoch.num_requests / 1000 * DOLLARS_PER_1000_GETS:,.2f} of GETs",
-        ),
-        (
-            f"epoch {number}: node",
-            f"{human_bytes(epoch.max_node_num_bytes)} "
-            f"({8 * epoch.max_node_num_bytes / seconds / 1e9:,.2f} Gbit/s) at the busiest",
-        ),
-    ]
-    if fleet.cache_num_bytes is not None:
-        share = epoch.num_cache_hits / max(1, epoch.num_cache_visits)
-        rows.append((f"epoch {number}: cache", f"{share:.0%} of the shards were on the nodes"))
-    return rows
-
-
-def _pace_rows(simulation: Simulation) -> list[tuple[str, str]]:
-    fleet, paced = simulation.options.fleet, simulation.pace
-    return [
-        ("first batch", f"after {paced.first_batch_seconds:.2f} s of fetching"),
-        (
-            "speed",
-            f"{paced.clips_per_gpu:,.0f} clips/s on each GPU; the slowest of the ranks' fetches "
-            f"costs {paced.waiting_share:.0%} of the time",
-        ),
-        (
-            "connections",
-            f"{paced.connections_needed:,.0f} of each rank would be busy, it has "
-            f"{fleet.num_connections}",
-        ),
-    ]
-
-
-def _advice(simulation: Simulation, seconds: float) -> Sequence[str]:
-    options, fleet, first = simulation.options, simulation.options.fleet, simulation.epochs[0]
-    lines = []
+def _opening(dataset: _Dataset, options: SimulateOptions) -> Opening:
+    speeds, num_gpus = options.speeds, options.fleet.num_gpus
     if options.is_local:
-        return ["Read from local disks: nothing is asked of a store."]
-    rate = first.num_requests / seconds
-    if rate > S3_GETS_PER_PREFIX:
-        way_out = "set cache_dir" if fleet.cache_num_bytes is None else "warm up slowly"
-        lines.append(
-            f"{rate:,.0f} GETs/s are {rate / S3_GETS_PER_PREFIX:,.1f} x what S3 serves for one "
-            f"prefix before it has split it: expect 503 at first; {way_out}."
-        )
-    if fleet.cache_num_bytes is None and simulation.pace.waiting_share > 0.05:
-        lines.append(
-            "The connections can't keep up: raise fetch_connections, or set cache_dir, which asks "
-            "for 8 MiB at a time."
-        )
-    if first.amplification > 1.1:
-        lines.append(
-            f"Each byte is fetched {first.amplification:.1f} times, because every node touches "
-            "shards of all: set num_streams to the number of nodes."
-        )
-    dollars = first.num_bytes_fetched / 1e9 * DOLLARS_PER_GB_ACROSS_REGIONS
-    lines.append(f"From another region each such epoch would cost ${dollars:,.0f} of transfer.")
-    return lines
+        return Opening(num_requests=0, num_bytes=0, seconds=0.0)
+    return Opening(
+        num_requests=_OPENING_REQUESTS * num_gpus,
+        num_bytes=dataset.opening_num_bytes * num_gpus,
+        seconds=_OPENING_REQUESTS * speeds.mean_latency_seconds
+        + dataset.opening_num_bytes / speeds.bytes_per_second,
+    )
+
+
+def _pace(
+    order: EpochOrder,
+    counted: EpochTraffic,
+    clips: Clips,
+    options: SimulateOptions,
+    policy: OrderPolicy,
+) -> Pace:
+    if options.is_local:
+        counted.origin_DK[counted.origin_DK != Origin.NOT_NEEDED] = Origin.CACHED
+    return pace(
+        dealt(order, options.fleet),
+        counted,
+        clips,
+        options.fleet,
+        options.speeds,
+        num_open_shards=policy.open_shards * policy.num_streams,
+    )

@@ -52,6 +52,14 @@ def add_source_flags(parser: argparse.ArgumentParser, dataset: Dataset) -> None:
         action="store_true",
         help="fetch from hosts with addresses that are not public, too",
     )
+    group.add_argument(
+        "--connections",
+        type=positive,
+        default=2,
+        metavar="N",
+        help="ask an http(s) source for at most so many files at one time, whatever the number of "
+        "workers (default: %(default)s, as Zenodo for one refuses more)",
+    )
     group.add_argument("--source-endpoint-url", metavar="URL", help="if it isn't that of OUT")
     group.add_argument("--source-profile", metavar="NAME", help="if it isn't that of OUT")
     group.add_argument(
@@ -69,8 +77,9 @@ def _add_youtube_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--youtube-mode",
-        choices=("prefix", "whole"),
-        help="fetch a video's audio up to the end of the clip, or all of it (default: prefix)",
+        choices=("prefix", "range", "whole"),
+        help="fetch a video's audio up to the end of the clip, only its index and what is around "
+        "the clip (fewest bytes, more requests), or all of it (default: prefix)",
     )
     group.add_argument(
         "--cookies",
@@ -114,8 +123,12 @@ def fetch_options(arguments: argparse.Namespace) -> "FetchOptions":
             cookies_file=arguments.cookies,
             proxy=arguments.proxy,
             extractor_args=dict(arguments.extractor_args),
+            allow_private_hosts=arguments.allow_private_hosts,
         ),
-        http=HttpOptions(allow_private_hosts=arguments.allow_private_hosts),
+        http=HttpOptions(
+            allow_private_hosts=arguments.allow_private_hosts,
+            connections_per_host=arguments.connections,
+        ),
         s3=_source_s3(arguments),
     )
 

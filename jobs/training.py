@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from jobs.augmentation import open_augmentation
+from jobs.cached_features import refuse_wave_augmentation
 from jobs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from jobs.distributed import distributed, share_buffers, sum_over_ranks, wait_for_all
 from jobs.evaluation import Evaluator, Scored
@@ -64,6 +65,7 @@ class Trainer:
             sample_rate_hz=self.loader.sample_rate_hz,
             seed=options.seed,
             store=store,
+            features=self.loader.features,
         )
         self.augmentation = open_augmentation(
             recipe,
@@ -73,9 +75,10 @@ class Trainer:
             device=device,
             s3=options.s3,
         )
-        self.front_end = FrontEnd(
-            replace(config, augment=self.augmentation.recipe), banks=self.augmentation.banks
-        ).to(device)
+        config = replace(config, augment=self.augmentation.recipe)
+        if self.loader.features is not None:
+            refuse_wave_augmentation(config, where=store.url)
+        self.front_end = FrontEnd(config, banks=self.augmentation.banks).to(device)
         num_samples = round(recipe.crop_seconds * self.loader.sample_rate_hz)
         self.num_outputs = len(self.loader.labels) * self.augmentation.num_speeds
         self.network = build_network(

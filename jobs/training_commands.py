@@ -4,7 +4,7 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from jobs.arguments import Commands, above_zero, folds, names, not_negative, positive
+from jobs.arguments import Commands, folds, names, not_negative, positive, positive_number
 from jobs.bank_options import BANK_FLAGS, BankOptions, BankSource
 from jobs.recipe import ABOUT, DEFAULT_RECIPE, Recipe, choices_of, load_recipe, recipe_names
 from jobs.store_flags import add_store_flags, store_options
@@ -129,7 +129,7 @@ def _add_banks(parser: argparse.ArgumentParser) -> None:
         )
     group.add_argument(
         "--bank-gb",
-        type=above_zero,
+        type=positive_number,
         default=1.0,
         metavar="X",
         help="device memory for the clips of each of these datasets; where not all of them fit, "

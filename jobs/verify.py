@@ -80,7 +80,8 @@ def verify(
         say(f"note: {note}")
     num_decoded = num_samples if num_sampled is None else min(num_sampled, num_samples)
     audio = "" if num_decoded == num_samples else f" of {num_decoded} clips"
-    how = f"hashes, structure, labels and decoded audio{audio} agree" if decode else "hashes agree"
+    what = "decoded audio" if manifest.settings.features is None else "features"
+    how = f"hashes, structure, labels and {what}{audio} agree" if decode else "hashes agree"
     say(f"{url}: whole. {checked}: {how}")
     return 0
 

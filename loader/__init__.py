@@ -24,7 +24,8 @@ decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
 resampling_buffer  encoded clips kept between their copies
 noise, noise_source, noise_level  noise of another dataset mixed in
-batch       AudioBatch
+batch, feature_batch, batch_memory  AudioBatch, FeatureBatch, and room for samples
+rows, feature_rows  what the rows of a batch hold: samples, or features from their own shards
 assemble    planned rows → a batch, in parts
 prefetch    parts made ahead in threads, results in order
 iteration   one pass over what is left of an epoch
@@ -43,6 +44,7 @@ from loader.batch import AudioBatch
 from loader.config import LoaderConfig
 from loader.dataset_config import DatasetConfig
 from loader.exposure import Exposure
+from loader.feature_batch import FeatureBatch
 from loader.groups import GroupBatches
 from loader.loader import ShardLoader
 from loader.noise import NoiseConfig
@@ -59,6 +61,7 @@ __all__ = [
     "DatasetConfig",
     "EffectiveNumber",
     "Exposure",
+    "FeatureBatch",
     "GroupBatches",
     "InverseFrequency",
     "JsonlSink",

@@ -1,29 +1,30 @@
 """Planned rows → a batch, in parts that threads fill side by side.
 
-Axes: B rows of a batch, T samples.
+Axes: B rows of a batch.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from loader.batch import AudioBatch
+from loader.batch import AudioBatch, ClipBatch
 from loader.config import LoaderConfig
 from loader.crop import Windows, choose_windows
 from loader.dataset import DatasetIndex
-from loader.decode import decode_windows
-from loader.flac_decoder import ClipWindow
+from loader.flac_decoder import CLIPS_AT_ONCE, ClipWindow
 from loader.mending import Mender
 from loader.noise_source import NoiseSource
 from loader.prefetch import Job
 from loader.quarantine import READ_ERRORS
 from loader.replacement import Clip, Replaced
 from loader.resampling_buffer import PlannedStep, ResamplingBuffer
+from loader.rows import Rows
 from loader.stats import FillStats
 from loader.stream import ReadPlace
 
@@ -36,20 +37,19 @@ _PARTS_PER_THREAD = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchAssembler:
-    """Makes the batches of a run; holds nothing that changes but the buffer."""
+    """Makes the batches of a run; holds nothing that changes but the buffer and spare memory."""
 
     config: LoaderConfig
     index: DatasetIndex
     buffer: ResamplingBuffer
     mender: Mender
-    window_num_samples: int
-    pin_memory: bool
+    rows: Rows[Any]
     noise: NoiseSource | None = None
 
     def begin(
         self, step: PlannedStep, read_place: ReadPlace, stand_ins: StandIns, *, epoch: int
-    ) -> Job[AudioBatch, FillStats]:
-        """Return a batch that is complete but for its audio, and the tasks that fill that in.
+    ) -> Job[ClipBatch, FillStats]:
+        """Return a batch whose rows are empty, and the tasks that fill them.
 
         Memory is taken here, by the caller's thread: pinning it belongs to the device that is
         current there, and in a thread of the loader that would be device 0 on every rank.
@@ -65,49 +65,38 @@ class BatchAssembler:
         keys = index.keys_of(rows_B)
         windows = choose_windows(
             keys,
-            index.num_samples_N[rows_B],
-            window_num_samples=self.window_num_samples,
+            self.rows.clip_lengths_N[rows_B],
+            window_num_samples=self.rows.window_length,
             crop=self.config.crop,
             seed=self.config.seed,
             epoch=epoch,
             copies_B=plan.copies_B,
         )
-        batch = AudioBatch(
-            keys=keys,
-            wave_BT=self._empty(len(keys)),
-            num_samples_B=torch.from_numpy(windows.num_samples_B),
-            target_BK=torch.from_numpy(index.targets_of(rows_B)),
-            copy_B=torch.from_numpy(plan.copies_B),
-            is_padding_B=torch.from_numpy(plan.is_padding_B),
-            targets={name: column.of(rows_B) for name, column in index.targets.items()},
-            single_label_B=_tensor_or_none(index.single_labels_of(rows_B)),
-            noise_snr_db_B=None if self.noise is None else torch.full((len(keys),), torch.nan),
-        )
-        if self.pin_memory:
-            batch = batch.pin_memory()
+        # Under inference mode no other thread may write to what is made here.
+        with torch.inference_mode(mode=False):
+            labels = ClipBatch(
+                keys=keys,
+                target_BK=torch.from_numpy(index.targets_of(rows_B)),
+                copy_B=torch.from_numpy(plan.copies_B),
+                is_padding_B=torch.from_numpy(plan.is_padding_B),
+                targets={name: column.of(rows_B) for name, column in index.targets.items()},
+                single_label_B=_tensor_or_none(index.single_labels_of(rows_B)),
+            )
+            batch = self.rows.make_batch(labels, windows.num_samples_B)
         add_noise = self._noise_mixer(batch, plan.copies_B, windows, epoch=epoch)
         # Index order is the order on the disk, whatever place a sample has in the batch.
         places_B = np.argsort(rows_B, kind="stable")
-        parts = np.array_split(
-            places_B, min(len(rows_B), _PARTS_PER_THREAD * self.config.num_threads)
-        )
+        parts = np.array_split(places_B, num_parts(len(rows_B), self.config.num_threads))
         fill = partial(
             _Filling, self, batch, step, read_place, stand_ins, windows, epoch, add_noise
         )
         return Job(result=batch, tasks=tuple(fill(part.tolist()).run for part in parts))
 
-    def _empty(self, num_rows: int) -> torch.Tensor:
-        """Return room for the samples. numpy's comes in huge pages: torch's had 10 x the faults."""
-        shape = (num_rows, self.window_num_samples)
-        if self.pin_memory:
-            return torch.empty(shape, dtype=torch.int16, pin_memory=True)
-        return torch.from_numpy(np.empty(shape, dtype=np.int16))
-
     def _noise_mixer(
-        self, batch: AudioBatch, copies_B: NDArray[np.int64], windows: Windows, *, epoch: int
+        self, batch: ClipBatch, copies_B: NDArray[np.int64], windows: Windows, *, epoch: int
     ) -> Callable[[NDArray[np.int64]], None]:
         """Return what mixes noise into some places of the batch once they are decoded."""
-        if self.noise is None or batch.noise_snr_db_B is None:
+        if self.noise is None or not isinstance(batch, AudioBatch) or batch.noise_snr_db_B is None:
             return _leave_as_is
         num_samples_B = windows.num_samples_B
         return partial(
@@ -124,7 +113,7 @@ class _Filling:
     """The reading and decoding of some places of a batch: one thread's task."""
 
     assembler: BatchAssembler
-    batch: AudioBatch
+    batch: ClipBatch
     step: PlannedStep
     read_place: ReadPlace
     stand_ins: StandIns
@@ -168,14 +157,8 @@ class _Filling:
 
     def _decode(self, clips: Sequence[ClipWindow]) -> list[int]:
         """Decode clips into their rows, and return the places of those that can't be."""
-        assembler = self.assembler
         try:
-            decode_windows(
-                clips,
-                self.batch.wave_BT.numpy(),
-                sample_rate_hz=assembler.index.sample_rate_hz,
-                verify_checksums=assembler.config.verify_checksums,
-            )
+            self.assembler.rows.decode(clips, self.batch)
         except READ_ERRORS:
             if not self._has_budget:
                 raise
@@ -196,7 +179,7 @@ class _Filling:
             row=place,
             start=int(windows.start_B[place]),
             num_samples=int(windows.num_samples_B[place]),
-            clip_num_samples=int(assembler.index.num_samples_N[row]),
+            clip_num_samples=int(assembler.rows.clip_lengths_N[row]),
             where=assembler.index.where(row),
         )
 
@@ -206,6 +189,11 @@ class _Filling:
         return self.assembler.mender.mend(
             self.batch, place, clip, self.stand_ins(place), epoch=self.epoch
         )
+
+
+def num_parts(num_rows: int, num_threads: int) -> int:
+    """Return how many parts a batch is made in: no smaller ones than are decoded at once."""
+    return max(min(_PARTS_PER_THREAD * num_threads, num_rows // CLIPS_AT_ONCE), 1)
 
 
 def _leave_as_is(_places: NDArray[np.int64]) -> None:

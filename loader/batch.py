@@ -4,20 +4,17 @@ Axes: B clips, T samples, K labels.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 import torch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AudioBatch:
-    """A batch of clips with their labels."""
+class ClipBatch:
+    """What batches of audio and of features have in common: which clips they hold, and labels."""
 
     keys: tuple[str, ...]
-    wave_BT: torch.Tensor
-    """int16; divided by 32768 it lies in [-1, 1). Zero beyond `num_samples_B`."""
-    num_samples_B: torch.Tensor
-    """int64: how many samples of each row are audio."""
     target_BK: torch.Tensor
     """float32 of 0 and 1: the labels, multi-hot."""
     copy_B: torch.Tensor
@@ -33,9 +30,6 @@ class AudioBatch:
     classes."""
     single_label_B: torch.Tensor | None = None
     """What `label_B` returns; None where some clip of the selection has no or several labels."""
-    noise_snr_db_B: torch.Tensor | None = None
-    """float32: at which ratio noise was mixed in, NaN where none was; None without noise in the
-    loader's settings."""
 
     @property
     def label_B(self) -> torch.Tensor:
@@ -55,15 +49,11 @@ class AudioBatch:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def __repr__(self) -> str:
-        return (
-            f"AudioBatch(wave_BT={self.wave_BT.dtype}{list(self.wave_BT.shape)}, "
-            f"target_BK={self.target_BK.dtype}{list(self.target_BK.shape)}, "
-            f"{self._shown_targets()}num_padding={int(self.is_padding_B.sum())}, "
-            f"device={self.wave_BT.device})"
-        )
+    def label_fields(self) -> dict[str, Any]:
+        """Return what stands here, by name, for a batch of another kind of the same clips."""
+        return {each.name: getattr(self, each.name) for each in fields(ClipBatch)}
 
-    def to(self, device: torch.device | str | int, *, non_blocking: bool = False) -> "AudioBatch":
+    def to(self, device: torch.device | str | int, *, non_blocking: bool = False) -> Self:
         """Return the batch on a device; the keys stay where they are.
 
         Args:
@@ -72,25 +62,39 @@ class AudioBatch:
         """
         return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-    def pin_memory(self) -> "AudioBatch":
+    def pin_memory(self) -> Self:
         """Return the batch in pinned memory, from which copies to the device run at full speed."""
         return self._mapped(torch.Tensor.pin_memory)
 
-    def _mapped(self, move: Callable[[torch.Tensor], torch.Tensor]) -> "AudioBatch":
-        def moved(tensor: torch.Tensor | None) -> torch.Tensor | None:
-            return None if tensor is None else move(tensor)
+    def _mapped(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Self:
+        moved: dict[str, Any] = {
+            each.name: move(getattr(self, each.name))
+            for each in fields(self)
+            if isinstance(getattr(self, each.name), torch.Tensor)
+        }
+        targets = {name: move(tensor) for name, tensor in self.targets.items()}
+        return replace(self, **moved, targets=targets)
 
-        return replace(
-            self,
-            wave_BT=move(self.wave_BT),
-            num_samples_B=move(self.num_samples_B),
-            target_BK=move(self.target_BK),
-            copy_B=move(self.copy_B),
-            is_padding_B=move(self.is_padding_B),
-            targets={name: move(tensor) for name, tensor in self.targets.items()},
-            single_label_B=moved(self.single_label_B),
-            noise_snr_db_B=moved(self.noise_snr_db_B),
+    def _shown(self, name: str, values: torch.Tensor) -> str:
+        targets = f"targets={', '.join(self.targets)}, " if self.targets else ""
+        return (
+            f"{type(self).__name__}({name}={values.dtype}{list(values.shape)}, "
+            f"target_BK={self.target_BK.dtype}{list(self.target_BK.shape)}, "
+            f"{targets}num_padding={int(self.is_padding_B.sum())}, device={values.device})"
         )
 
-    def _shown_targets(self) -> str:
-        return f"targets={', '.join(self.targets)}, " if self.targets else ""
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class AudioBatch(ClipBatch):
+    """A batch of clips with their labels."""
+
+    wave_BT: torch.Tensor
+    """int16; divided by 32768 it lies in [-1, 1). Zero beyond `num_samples_B`."""
+    num_samples_B: torch.Tensor
+    """int64: how many samples of each row are audio."""
+    noise_snr_db_B: torch.Tensor | None = None
+    """float32: at which ratio noise was mixed in, NaN where none was; None without noise in the
+    loader's settings."""
+
+    def __repr__(self) -> str:
+        return self._shown("wave_BT", self.wave_BT)

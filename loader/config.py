@@ -13,6 +13,7 @@ from loader.noise import NoiseConfig
 
 Crop = Literal["random", "start", "center"]
 Tail = Literal["drop", "pad", "cycle"]
+MelDtype = Literal["float32", "float16"]
 
 MAX_SEED = 2**64 - 1
 MAX_FETCH_CONNECTIONS = 128
@@ -78,6 +79,8 @@ class LoaderConfig:
     """Encoded clips that a rank may keep for their next copy in the epoch; beyond that they are
     read again. Never changes what is delivered."""
     verify_checksums: bool = True
+    mel_dtype: MelDtype = "float32"
+    """Of `FeatureBatch.mel_BMF`, where the shards hold features: float32, or float16 as stored."""
     pin_memory: bool | None = None
     """Whether batches lie in pinned memory; `None` means: when CUDA is there."""
     cache_dir: str | None = None
@@ -179,7 +182,11 @@ def _check_numbers(config: LoaderConfig) -> None:
 
 
 def _check_choices(config: LoaderConfig) -> None:
-    for name, choices in (("crop", get_args(Crop)), ("tail", get_args(Tail))):
+    for name, choices in (
+        ("crop", get_args(Crop)),
+        ("tail", get_args(Tail)),
+        ("mel_dtype", get_args(MelDtype)),
+    ):
         value = getattr(config, name)
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from loader.arrow_arrays import as_numpy, int64_array, string_array
 from loader.filters import kept_by_targets, kept_rows
 from loader.targets import TargetColumn, load_targets
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.index import read_index
 from shardwriter.manifest import Manifest, load_manifest
-from shardwriter.schema import ShardEntry, index_name
+from shardwriter.schema import FeatureFormat, ShardEntry, index_name
 from shardwriter.storage import Store
 
 NO_FOLD = -(2**31)
@@ -58,6 +59,8 @@ class DatasetIndex:
     keys: pa.LargeStringArray
     targets: Mapping[str, TargetColumn] = field(default_factory=dict)
     """What there is beside the labels, by name."""
+    features: FeatureFormat | None = None
+    """What the shards hold in place of audio; lengths and rate are the audio's all the same."""
     has_single_labels: bool = field(init=False)
     """Whether every sample has exactly one label."""
 
@@ -75,7 +78,7 @@ class DatasetIndex:
 
     def keys_of(self, rows_B: NDArray[np.int64]) -> tuple[str, ...]:
         """Return the keys of some rows."""
-        return tuple(self.keys.take(pa.array(rows_B)).to_pylist())
+        return tuple(self.keys.take(int64_array(rows_B)).to_pylist())
 
     def targets_of(self, rows_B: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the labels of some rows as a multi-hot array (B, K) of 0 and 1."""
@@ -159,7 +162,7 @@ def open_dataset(
             "fewer filters"
         )
     index = replace(
-        _select(manifest, entries, table.take(pa.array(rows)), shard_N[rows], store, where),
+        _select(manifest, entries, table.take(int64_array(rows)), shard_N[rows], store, where),
         targets={
             name: replace(column, values_N=column.values_N[rows])
             for name, column in targets.items()
@@ -183,7 +186,7 @@ def _load_split(store: Store, manifest: Manifest, split: str) -> _Split:
     where = f"{store.url}/{index_name(split)}"
     data = store.read(index_name(split))
     table = read_index(data, where=where)
-    tars = pa.array([entry.tar for entry in entries], pa.string())
+    tars = string_array([entry.tar for entry in entries]).cast(pa.string())
     shard = pc.index_in(table["shard"], value_set=tars)
     if shard.null_count:
         table, shard = table.filter(shard.is_valid()), shard.drop_null()
@@ -192,7 +195,7 @@ def _load_split(store: Store, manifest: Manifest, split: str) -> _Split:
             f"{where} is not the file that the manifest was published with (its SHA-256 "
             "differs): it is damaged or was edited; copy or ingest the dataset again"
         )
-    shard_N = _to_numpy(shard, np.int32)
+    shard_N = as_numpy(shard, np.int32)
     _check_counts(shard_N, entries, where=where)
     return _Split(entries=entries, table=table, shard_N=shard_N)
 
@@ -206,7 +209,7 @@ def _select(
     where: str,
 ) -> DatasetIndex:
     label_lists = table["label_ids"].combine_chunks()
-    counts_N = _to_numpy(pc.list_value_length(label_lists), np.int64)
+    counts_N = as_numpy(pc.list_value_length(label_lists), np.int64)
     groups = pc.dictionary_encode(table["group"]).combine_chunks()
     return DatasetIndex(
         stores=(store,),
@@ -218,16 +221,17 @@ def _select(
         tar_sha256s=tuple(entry.sha256 for entry in entries),
         dataset_of_shard=np.zeros(len(entries), dtype=np.int32),
         shard_N=shard_N,
-        audio_offset_N=_to_numpy(table["audio_offset"], np.int64),
-        audio_num_bytes_N=_to_numpy(table["audio_num_bytes"], np.int64),
-        audio_crc32c_N=_to_numpy(table["audio_crc32c"], np.uint32),
-        num_samples_N=_to_numpy(table["num_samples"], np.int64),
-        fold_N=_to_numpy(table["fold"].fill_null(NO_FOLD), np.int32),
-        group_N=_to_numpy(groups.indices.fill_null(NO_GROUP), np.int32),
+        audio_offset_N=as_numpy(table["audio_offset"], np.int64),
+        audio_num_bytes_N=as_numpy(table["audio_num_bytes"], np.int64),
+        audio_crc32c_N=as_numpy(table["audio_crc32c"], np.uint32),
+        num_samples_N=as_numpy(table["num_samples"], np.int64),
+        fold_N=as_numpy(table["fold"], np.int32, null=NO_FOLD),
+        group_N=as_numpy(groups.indices, np.int32, null=NO_GROUP),
         label_starts=np.concatenate(([0], np.cumsum(counts_N))),
         # A null id would become an id outside of the vocabulary, which is refused below.
-        label_ids=_to_numpy(label_lists.flatten().fill_null(-1), np.int32),
+        label_ids=as_numpy(label_lists.flatten(), np.int32, null=-1),
         keys=table["key"].cast(pa.large_string()).combine_chunks(),
+        features=manifest.settings.features,
     )
 
 
@@ -270,7 +274,3 @@ def _single_rate(rates: Any, *, where: str) -> int:
             "at one rate"
         )
     return int(distinct[0])
-
-
-def _to_numpy(column: Any, dtype: type[np.generic]) -> NDArray[Any]:
-    return np.ascontiguousarray(column.to_numpy(), dtype=dtype)

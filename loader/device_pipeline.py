@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from loader.batch import AudioBatch
+from loader.batch import ClipBatch
 from loader.feature_batch import FeatureBatch
-from loader.loader import ShardLoader
+from loader.loader import BatchT, ShardLoader
 
 _cuda: Any = torch.cuda
 
@@ -63,8 +63,8 @@ class DevicePipeline:
 
     def __init__(
         self,
-        loader: ShardLoader,
-        features: Callable[[AudioBatch, int], FeatureBatch],
+        loader: ShardLoader[BatchT],
+        features: Callable[[BatchT, int], FeatureBatch],
         *,
         device: torch.device,
         depth: int = 1,
@@ -73,9 +73,9 @@ class DevicePipeline:
 
         Args:
             loader: Where batches come from; with pinned memory, or the copies won't overlap.
-            features: Copies a batch to the device, without waiting, and makes its features there;
-                is told the epoch. What it computes may depend on these two, not on the order of
-                calls.
+            features: Copies a batch to the device, without waiting, and makes its features there
+                where it holds none; is told the epoch. What it computes may depend on these two,
+                not on the order of calls.
             device: Where to.
             depth: Batches made ahead of the one in use; each takes memory on the device.
 
@@ -84,8 +84,8 @@ class DevicePipeline:
         """
         if depth < 1:
             raise ValueError(f"depth must be at least 1, got {depth}")
-        self.loader = loader
-        self._features = features
+        self.loader: ShardLoader[Any] = loader
+        self._features: Callable[[Any, int], FeatureBatch] = features
         self._device = device
         self._depth = depth
         self._side: Any | None = (  # torch has no types for streams and events
@@ -142,7 +142,7 @@ class DevicePipeline:
             )
         return self._stats
 
-    def _ahead(self, batches: Iterator[AudioBatch], side: Any) -> Iterator[FeatureBatch]:
+    def _ahead(self, batches: Iterator[ClipBatch], side: Any) -> Iterator[FeatureBatch]:
         staged: deque[_Staged] = deque()
         for batch in batches:
             staged.append(self._begin(batch, side))
@@ -151,7 +151,7 @@ class DevicePipeline:
         while staged:
             yield self._hand_out(staged.popleft())
 
-    def _begin(self, batch: AudioBatch, side: Any) -> _Staged:
+    def _begin(self, batch: ClipBatch, side: Any) -> _Staged:
         began, ended = (_cuda.Event(enable_timing=True) for _ in range(2))
         with torch.cuda.stream(side):
             began.record(side)

@@ -1,29 +1,32 @@
-"""What a network receives: features of a batch of clips, with their labels, on the device.
+"""What a network receives: features of a batch of clips, with their labels.
 
-Axes: B clips, M mel bands, F frames, K labels.
+Axes: B clips, M mel bands, F frames.
 """
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from loader.batch import ClipBatch
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FeatureBatch:
-    """A batch of features; the counterpart of `AudioBatch`."""
 
-    keys: tuple[str, ...]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class FeatureBatch(ClipBatch):
+    """A batch of features, made on the device of an `AudioBatch`, or read from their own shards.
+
+    `target_BK` may hold what augmentation has mixed.
+    """
+
     mel_BMF: Tensor
     num_frames_B: Tensor
     """int64: how many frames of each row belong to the clip."""
-    target_BK: Tensor
-    """float32: the labels, multi-hot, or mixed by augmentation."""
-    is_padding_B: Tensor
-    """bool: rows that fill the batch; leave them out of losses and metrics."""
 
-    def __len__(self) -> int:
-        return len(self.keys)
+    def __repr__(self) -> str:
+        return self._shown("mel_BMF", self.mel_BMF)
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return all that lies on the device."""
-        return self.mel_BMF, self.num_frames_B, self.target_BK, self.is_padding_B
+        found = [self.mel_BMF, self.num_frames_B, self.target_BK, self.copy_B, self.is_padding_B]
+        if self.single_label_B is not None:
+            found.append(self.single_label_B)
+        return (*found, *self.targets.values())

@@ -2,9 +2,9 @@
 
 Axes: B rows of a batch, T samples.
 
-numba takes 0.6 s to import, and the kernel 0.7 s to load from numba's cache or 11 s to compile,
-once on a machine. That is done in the background, from the first FLAC clip on, so that nobody who
-has no FLAC pays for it and no first batch waits for it; see `is_ready`.
+numba takes 0.6 s to import, and the kernel 0.7 s to load from numba's cache or some 12 s to
+compile, once on a machine. That is done in the background, from the first FLAC clip on, so that
+nobody who has no FLAC pays for it and no first batch waits for it; see `is_ready`.
 """
 
 import functools
@@ -21,6 +21,8 @@ from shardwriter.errors import ShardFormatError
 _MAGIC = b"fLaC"
 _STREAMINFO_END = 42
 _SAMPLE_BITS = 16
+CLIPS_AT_ONCE = 8
+"""Fewer clips in a call take nearly as long as this many: the kernel's `LANES`."""
 _starting = threading.Lock()
 
 
@@ -74,7 +76,14 @@ def _load_kernel() -> Any:
     """Return the compiled module, after one clip of no bytes has had it compiled."""
     from loader import flac_kernel as kernel  # heavy, see above
 
-    _call(kernel, [b""], np.zeros((4, 1), np.int64), np.zeros((1, 1), np.int16), 1, True)
+    _call(
+        kernel,
+        [],
+        np.zeros((1, kernel.WINDOW_FIELDS), np.int64),
+        np.zeros((1, 1), np.int16),
+        1,
+        True,
+    )
     return kernel
 
 
@@ -103,12 +112,25 @@ def decode_flac_windows(
     """
     for clip in clips:
         _check_fits(clip, wave_BT.shape)
+    for clip in clips:
+        wave_BT[clip.row, clip.num_samples :] = 0
     kernel = _load_kernel()
-    fields = [(clip.start, clip.num_samples, clip.clip_num_samples, clip.row) for clip in clips]
+    ends = np.cumsum([len(clip.data) for clip in clips])
+    windows = [
+        (
+            end - len(clip.data),
+            end,
+            clip.start,
+            clip.num_samples,
+            clip.clip_num_samples,
+            clip.row * wave_BT.shape[1],
+        )
+        for clip, end in zip(clips, ends.tolist(), strict=True)
+    ]
     reports = _call(
         kernel,
         [clip.data for clip in clips],
-        np.ascontiguousarray(np.array(fields, dtype=np.int64).T),
+        np.array(windows, np.int64),
         wave_BT,
         sample_rate_hz,
         verify_checksums,
@@ -122,25 +144,27 @@ def decode_flac_windows(
 def _call(
     kernel: Any,
     datas: list[bytes],
-    fields: NDArray[np.int64],
+    windows: NDArray[np.int64],
     wave_BT: NDArray[np.int16],
     sample_rate_hz: int,
     verify_checksums: bool,
 ) -> NDArray[np.int64]:
-    """Run the kernel on clips, their (start, num_samples, clip_num_samples, row) in columns."""
-    reports = np.zeros((len(datas), kernel.REPORT_FIELDS), dtype=np.int64)
-    kernel.decode_clips(
-        # A `bytearray`, because numba compiles anew for an array that can't be written.
-        np.frombuffer(bytearray().join([*datas, bytes(kernel.PAD_BYTES)]), np.uint8),
-        np.cumsum([len(data) for data in datas], dtype=np.int64),
-        *fields[:3],
+    """Run the kernel on clips and return its reports."""
+    reports = np.zeros((len(windows), kernel.REPORT_FIELDS), dtype=np.int64)
+    kernel.decode_windows(
+        _joined([*datas, kernel.PADDING]),
+        windows,
         sample_rate_hz,
-        wave_BT,
-        fields[3],
+        wave_BT.reshape(-1),
         verify_checksums,
         reports,
     )
     return reports
+
+
+def _joined(datas: Sequence[bytes]) -> NDArray[np.uint8]:
+    # A `bytearray`, because numba compiles anew for an array that can't be written.
+    return np.frombuffer(bytearray().join(datas), np.uint8)
 
 
 def _check_fits(clip: ClipWindow, shape: tuple[int, ...]) -> None:

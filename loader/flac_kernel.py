@@ -3,13 +3,16 @@
 Everything that is compiled stands in this one file although it is long: numba's cache notices
 a change of the file that holds a function, not of the files that its callees come from.
 
-Two steps, as two kinds of work. Reading a frame's Rice codes is one long chain of dependent
-instructions. Undoing the prediction of a sample needs those just before it, but frames don't
-depend on each other, so that `LANES` frames in a row are restored side by side: sample t of
-frame l lies at `x[t * LANES + l]`, which the compiler turns into vector instructions.
+Reading Rice codes is one long chain of dependent instructions, and so is undoing a prediction.
+Frames don't depend on each other, but where one begins is known only when that before it has been
+read. So `LANES` windows, mostly of as many clips, are decoded side by side, a frame of each at a
+time: sample t of lane l lies at `x[t * LANES + l]`, and a step of all lanes is a few vector
+instructions. What a lane does rarely is done alone, one number after the other.
 
 No function raises; a negative position is a status. What keeps reads and writes in bounds:
-- `data` is followed by `PAD_BYTES` zeros, and a read begins at most 16 bytes behind its clip;
+- `data` ends with `PADDING`, and a read begins at most 24 bytes behind its clip;
+- codes are read in lanes only as many as end there even if each is of `_LONGEST` bits;
+- a lane without a code to read is given those ones of the padding, one bit for each code;
 - a frame's header bounds its samples by `x`, and partitions add up to exactly the frame;
 - a frame is copied only where it and the window overlap, and the window lies in its row.
 Numba lets a negative index wrap, so that a wrong one would still stay within its array.
@@ -23,26 +26,84 @@ from typing import Any
 import numba
 import numba.extending
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
+from numba.core import cgutils
 from numba.cpython.unsafe.numbers import leading_zeros
 from numpy.typing import NDArray
 
 LANES = 8
-PAD_BYTES = 32
+_CHUNK = 1024
+"""Most samples that the lanes go before each looks where it is."""
+_NUM_ZEROS, _NUM_ONES = 32, _CHUNK // 8 + 32
+PADDING = bytes(_NUM_ZEROS) + b"\xff" * _NUM_ONES
+
+BEGIN, END, START, NUM, CLIP, OUT = range(6)
+WINDOW_FIELDS = 6
+"""Of each window: the clip's bytes from, to; first sample and samples of the window; samples that
+the clip has by the index; where in the output the window begins."""
 REPORT_FIELDS = 5
-"""Of each clip: status, byte offset in the clip, then rate, channels and samples it states."""
+"""Of each window: status, byte offset in the clip, then rate, channels and samples it states."""
 
 OK, CUT, NO_FLAC, OTHER_CLIP, BAD_HEADER = 0, 1, 2, 3, 4
 BAD_SUBFRAME, BAD_RESIDUAL, BAD_CRC, BAD_ORDER, BAD_RANGE = 5, 6, 7, 8, 9
 
+# What each lane is at: an int64 array, a row for each of these, a column for each lane. One array,
+# because each that goes to a function costs some time.
+_WINDOW = 0  # which of the windows; -1: none
+_FIRST = 1  # byte of the clip's first frame
+_NOMINAL = 2  # samples of that frame, and of all others unless `_VARIES`
+_VARIES = 3
+_IS_FOUND = 4  # whether decoding began at a frame that was searched for, and might be none
+_AT = 5  # byte of the frame
+_NEXT_AT = 6  # byte behind it
+_SAMPLE = 7  # its first sample
+_SIZE = 8  # its samples; 0: there is none in the lane
+_LANE_STOP = 9  # sample up to which its codes are left to the lanes
+_WASTED = 10  # bits
+_ORDER = 11  # of the prediction
+_SHIFT = 12
+_IS_EXACT = 13  # whether the prediction's products add up to 32 bits at most
+_POSITION = 14  # bit that is read next
+_WIDTH = 15  # bits of a Rice parameter
+_BITS = 16  # the partition's Rice parameter; if negative, -1 - the bits of each plain number
+_PARTS = 17  # partitions of the frame
+_PART = 18  # how many of them were begun
+_PART_SAMPLES = 19
+_PART_STOP = 20  # sample behind the partition
+_READING = 21  # for what is read in lanes, as `_POSITION` and `_BITS`; else the ones of the padding
+_PARAMETER = 22
+_READ_END = 23  # bit up to which that may go, in a way; `_NEVER`: the ones, or what is read alone
+_PART_BEGIN = 24  # sample from which on the partition is left to the lanes
+_PART_NEXT = 25  # sample before which nothing changes for the lane
+_FROM = 26  # samples of the frame that are copied as vectors: from, to
+_TO = 27
+_PLACE = 28  # where in the output the frame's first sample belongs
+_ALONE = 29  # coefficients of the prediction, `_MAX_ORDER` rows
+_LANE_FIELDS = 29 + 32
+# Likewise, but int32, as the vectors of the prediction and of the copying are.
+_SHIFTS = 12  # behind the coefficients, the last sample's first
+_SHIFTED = 13  # wasted bits
+_BOUND = 14  # of samples in 16 bits without the wasted ones
+_BEYOND = 15  # the bits that are set beyond it
+_OUTSIDE = 16  # those of them that were
+_LANE_VECTORS = 17
+
 _MAX_BLOCK = 65536
 _MAX_ORDER = 32
-_MAX_LANE_ORDER = 12
+_WARM = 12
+"""Samples of a frame that are read and restored alone: the longest prediction in lanes."""
 _STEPS = 8
 """Samples of each lane that are restored in one go, without leaving the registers."""
+_GROUP = 3
+"""Codes that the lanes read from one load of the bits."""
+_NEVER = 1 << 62
+_LONGEST = 51
+"""Bits that the lanes look at for a code, or for a few together."""
+_MOST_BITS = 25
+"""Largest Rice parameter in lanes: of `_LONGEST` bits, no code then has a value over 32 bits."""
 _SAMPLE_BITS = 16
-_PROBES = 12
-"""Halvings of the bytes in the search for a frame; what is left is walked through."""
+_PROBES = 16
+"""Guesses in the search for a frame; what is left is walked through."""
 
 
 def _crc_table(polynomial: int, num_bits: int, depth: int) -> NDArray[np.int64]:
@@ -190,57 +251,6 @@ def _long_code(data, position, end, bits):
 
 
 @_jit
-def _code(window, bits):
-    """Return the Rice code at the top of a window, unfolded to a sign, as it is, and its length.
-
-    All three are of use only if the window holds the whole code.
-    """
-    zeros = np.int64(leading_zeros(window))
-    used = zeros + 1 + bits
-    # Shifts are taken modulo 64: beyond that LLVM's have no meaning.
-    tail = np.int64(window >> np.uint64(-used & 63))
-    value = ((zeros - 1) << bits) + tail
-    return (value >> 1) ^ -(value & 1), value, used
-
-
-@_jit
-def _rice(data, position, end, bits, x, at, stop):
-    """Read Rice codes into `x[at:stop:LANES]`; return the position behind them, or -1."""
-    large = np.int64(0)
-    while at < stop and position <= end:
-        # 57 bits at least. Several codes from one load, as its latency is most of the time.
-        window = _load(data, position >> 3) << np.uint64(position & 7)
-        value_0, raw_0, used_0 = _code(window, bits)
-        window <<= np.uint64(used_0 & 63)
-        if at + 3 * LANES < stop:
-            value_1, raw_1, used_1 = _code(window, bits)
-            window <<= np.uint64(used_1 & 63)
-            value_2, raw_2, used_2 = _code(window, bits)
-            window <<= np.uint64(used_2 & 63)
-            value_3, raw_3, used_3 = _code(window, bits)
-            used = used_0 + used_1 + used_2 + used_3
-            if used <= 57:
-                x[at] = value_0
-                x[at + LANES] = value_1
-                x[at + 2 * LANES] = value_2
-                x[at + 3 * LANES] = value_3
-                large |= raw_0 | raw_1 | raw_2 | raw_3
-                position += used
-                at += 4 * LANES
-                continue
-        if used_0 > 57:
-            raw_0, position = _long_code(data, position, end, bits)
-            if position < 0:
-                return np.int64(-1)
-            value_0, used_0 = (raw_0 >> 1) ^ -(raw_0 & 1), 0
-        x[at] = value_0
-        large |= raw_0
-        position += used_0
-        at += LANES
-    return position if position <= end and large >> 32 == 0 else np.int64(-1)
-
-
-@_jit
 def _plain(data, position, end, width, x, at, stop):
     """Read numbers of `width` bits into `x[at:stop:LANES]`; return what `_rice` does."""
     if position + (stop - at + LANES - 1) // LANES * width > end:
@@ -253,112 +263,222 @@ def _plain(data, position, end, width, x, at, stop):
 
 
 @_jit
-def _residual(data, position, end, order, size, x, lane):
-    """Read what follows the warm-up samples; return the position behind it, or a status."""
-    method, splits = _bits(data, position, 2), _bits(data, position + 2, 4)
-    position += 6
-    per_part = size >> splits
-    if method > 1 or per_part << splits != size or per_part < order:
-        return np.int64(-BAD_RESIDUAL)
-    width = 4 + method
-    escape = (1 << width) - 1
-    at = order * LANES + lane
-    for part in range(1, (1 << splits) + 1):
-        stop = part * per_part * LANES + lane
-        bits = _bits(data, position, width)
-        position += width
-        if bits == escape:
-            bits = _bits(data, position, 5)
-            position = _plain(data, position + 5, end, bits, x, at, stop)
-        else:
-            position = _rice(data, position, end, bits, x, at, stop)
-        if position < 0 or position > end:
-            return np.int64(-CUT)
-        at = stop
+def _read_alone(data, end, lane, t, stop, v, x):
+    """Read samples t to `stop` of a lane's partition; return the position behind them, or -1."""
+    position, bits = v[_POSITION, lane], v[_BITS, lane]
+    if bits < 0:
+        return _plain(data, position, end, -1 - bits, x, t * LANES + lane, stop * LANES + lane)
+    while t < stop:
+        value, position = _long_code(data, position, end, bits)
+        if position < 0:
+            return position
+        x[t * LANES + lane] = (value >> 1) ^ -(value & 1)
+        t += 1
     return position
 
 
 @_jit
-def _restore_alone(x, lane, size, order, coefficients, shift):
-    """Undo the prediction of one frame in 64 bits, for what the lanes can't do."""
-    for t in range(order, size):
-        total = np.int64(0)
-        for place in range(order):
-            total += np.int64(coefficients[place]) * x[(t - 1 - place) * LANES + lane]
-        x[t * LANES + lane] += total >> shift
+def _open_parts(data, end, lane, t, v):
+    """Read the head of the partition that begins at sample t, if one does; return False if cut."""
+    # The first partition may be empty, and the second one begins there too.
+    while v[_PART_STOP, lane] == t and v[_PART, lane] < v[_PARTS, lane]:
+        position, width = v[_POSITION, lane], v[_WIDTH, lane]
+        bits = _bits(data, position, width)
+        position += width
+        if bits == (1 << width) - 1:
+            bits = -1 - _bits(data, position, 5)
+            position += 5
+        if position > end:
+            return False
+        v[_POSITION, lane], v[_BITS, lane] = position, bits
+        v[_PART, lane] += 1
+        v[_PART_STOP, lane] = v[_PART, lane] * v[_PART_SAMPLES, lane]
+    return True
 
 
 @_jit
-def _put_in_lane(order, size, bound, shift, x, lane, c, shifts, alone):
-    """Leave a lane to be restored with the others; or restore it, where it would not fit them."""
-    if order > _MAX_LANE_ORDER or bound >= 1 << 31:
-        _restore_alone(x, lane, size, order, alone, shift)
-        return
-    _restore_alone(x, lane, min(size, _MAX_LANE_ORDER), order, alone, shift)
-    shifts[lane] = shift
-    for place in range(order):
-        c[place * LANES + lane] = alone[place]
+def _begin_residual(data, end, lane, order, size, v, x):
+    """Read what follows the warm-up samples, alone, up to where lanes go on; return a status."""
+    position = v[_POSITION, lane]
+    method, splits = _bits(data, position, 2), _bits(data, position + 2, 4)
+    per_part = size >> splits
+    if method > 1 or per_part << splits != size or per_part < order:
+        return np.int64(BAD_RESIDUAL)
+    v[_POSITION, lane], v[_WIDTH, lane] = position + 6, 4 + method
+    v[_PARTS, lane], v[_PART, lane] = 1 << splits, 0
+    v[_PART_SAMPLES, lane], v[_PART_STOP, lane] = per_part, order
+    v[_LANE_STOP, lane] = size
+    t, until = order, min(size, _WARM) if order <= _WARM else size
+    if not _open_parts(data, end, lane, t, v):
+        return np.int64(CUT)
+    while t < until:
+        stop = min(until, v[_PART_STOP, lane])
+        v[_POSITION, lane] = _read_alone(data, end, lane, t, stop, v, x)
+        t = stop
+        if v[_POSITION, lane] < 0 or (t < until and not _open_parts(data, end, lane, t, v)):
+            return np.int64(CUT)
+    return np.int64(OK)
 
 
 @_jit
-def _predicted(data, position, end, order, size, depth, is_linear, x, lane, c, shifts, alone):
-    """Read a FIXED or LPC subframe; put its coefficients in the lane, or undo them here."""
-    shift, precision = np.int64(0), np.int64(0)
+def _begin_predicted(data, end, lane, order, depth, is_linear, size, v, x):
+    """Read a FIXED or LPC subframe up to where lanes go on; return a status."""
+    shift, precision, position = np.int64(0), np.int64(0), v[_POSITION, lane]
     if order > size or position + order * depth + 6 > end:
-        return np.int64(-CUT)
+        return np.int64(CUT)
     position = _plain(data, position, end, depth, x, lane, order * LANES + lane)
     if is_linear:
         precision, shift = _bits(data, position, 4) + 1, _signed(data, position + 4, 5)
         position += 9
         if precision == 16 or shift < 0 or position + order * precision + 6 > end:
-            return np.int64(-BAD_SUBFRAME)
+            return np.int64(BAD_SUBFRAME)
     total = np.int64(0)
     for place in range(order):
-        alone[place] = (
+        coefficient = (
             _signed(data, position + place * precision, precision)
             if is_linear
-            else _FIXED[order, place]
+            else np.int64(_FIXED[order, place])
         )
-        total += abs(np.int64(alone[place]))
-    position += order * precision
-    position = _residual(data, position, end, order, size, x, lane)
-    if position < 0:
-        return position
-    # The products' sum fits 32 bits if this bound does.
-    _put_in_lane(order, size, total << (depth - 1), shift, x, lane, c, shifts, alone)
-    return position
+        v[_ALONE + place, lane] = coefficient
+        total += abs(coefficient)
+    v[_SHIFT, lane], v[_IS_EXACT, lane] = shift, total << (depth - 1) < 1 << 31
+    v[_POSITION, lane] = position + order * precision
+    return _begin_residual(data, end, lane, order, size, v, x)
 
 
 @_jit
-def _subframe(data, position, end, size, x, lane, c, shifts, wasted, alone):
-    """Read a subframe into a lane; return the position behind it, or a status."""
-    for place in range(_MAX_LANE_ORDER):
-        c[place * LANES + lane] = 0
-    shifts[lane] = 0
-    wasted[lane] = 0
-    kind = _bits(data, position, 7)
+def _subframe_head(data, body, lane, v):
+    """Read kind and wasted bits of a subframe; return the kind, -1 for too many wasted bits."""
+    position = 8 * body
+    kind, has_wasted = _bits(data, position, 7), _bits(data, position + 7, 1)
     position += 8
-    if _bits(data, position - 1, 1):
-        count = np.int64(leading_zeros(_load(data, position >> 3) << np.uint64(position & 7))) + 1
+    v[_WASTED, lane] = 0
+    if has_wasted:
+        count = np.int64(leading_zeros(_load(data, position >> 3))) + 1
         if count >= _SAMPLE_BITS:
-            return np.int64(-BAD_SUBFRAME)
-        wasted[lane] = count
+            return np.int64(-1)
+        v[_WASTED, lane] = count
         position += count
-    depth = _SAMPLE_BITS - wasted[lane]
-    if kind == 0:
-        value = _signed(data, position, depth)
-        for t in range(size):
-            x[t * LANES + lane] = value
-        return position + depth
-    if kind == 1:
-        position = _plain(data, position, end, depth, x, lane, size * LANES + lane)
-        return position if position >= 0 else np.int64(-CUT)
+    v[_POSITION, lane] = position
+    return kind
+
+
+@_jit
+def _write_plain(data, end, lane, window, is_constant, size, v, out):
+    """Write a CONSTANT or VERBATIM subframe to where it belongs; return a status."""
+    position, wasted = v[_POSITION, lane], v[_WASTED, lane]
+    depth = _SAMPLE_BITS - wasted
+    v[_POSITION, lane] = position + (1 if is_constant else size) * depth
+    if v[_POSITION, lane] > end:
+        return np.int64(CUT)
+    place = window[OUT] + v[_SAMPLE, lane] - window[START]
+    first = max(window[START] - v[_SAMPLE, lane], 0)
+    last = min(size, window[START] + window[NUM] - v[_SAMPLE, lane])
+    if is_constant and first < last:
+        out[place + first : place + last] = _signed(data, position, depth) << wasted
+    elif not is_constant:
+        for t in range(first, last):
+            out[place + t] = _signed(data, position + t * depth, depth) << wasted
+    return np.int64(OK)
+
+
+@_jit
+def _end_frame(data, end, lane, check, v):
+    """Check a frame that was read to its end; return a status."""
+    stop = (v[_POSITION, lane] + 7) >> 3
+    if stop + 2 > end:
+        return np.int64(CUT)
+    if check or v[_IS_FOUND, lane]:
+        expected = np.int64(data[stop]) << 8 | np.int64(data[stop + 1])
+        if _crc16(data, v[_AT, lane], stop) != expected:
+            return np.int64(BAD_CRC)
+    v[_NEXT_AT, lane] = stop + 2
+    return np.int64(OK)
+
+
+@_jit
+def _begin_frame(data, window, lane, check, v, x, out):
+    """Begin to read a lane's next frame; return a status. Leaves `size` 0 if it is done whole."""
+    end = window[END]
+    size, number, varies, body = _header(data, v[_AT, lane], end)
+    if size == 0:
+        return np.int64(BAD_HEADER)
+    sample = number * (1 if varies else v[_NOMINAL, lane])
+    if varies != v[_VARIES, lane] or sample != v[_SAMPLE, lane]:
+        return np.int64(BAD_ORDER)
+    kind = _subframe_head(data, body, lane, v)
     if 8 <= kind <= 12 or 32 <= kind < 64:
-        order = kind - 31 if kind >= 32 else kind - 8
-        return _predicted(
-            data, position, end, order, size, depth, kind >= 32, x, lane, c, shifts, alone
-        )
-    return np.int64(-BAD_SUBFRAME)
+        order, depth = kind - 31 if kind >= 32 else kind - 8, _SAMPLE_BITS - v[_WASTED, lane]
+        v[_SIZE, lane], v[_ORDER, lane] = size, order
+        if order > _WARM:
+            return np.int64(OK)  # it is read last, or the lanes would write over it
+        return _begin_predicted(data, 8 * end, lane, order, depth, kind >= 32, size, v, x)
+    if kind != 0 and kind != 1:
+        return np.int64(BAD_SUBFRAME)
+    status = _write_plain(data, 8 * end, lane, window, kind == 0, size, v, out)
+    if status == OK:
+        status = _end_frame(data, end, lane, check, v)
+    if status == OK:
+        v[_AT, lane] = v[_NEXT_AT, lane]
+        v[_SAMPLE, lane] += size
+    return status
+
+
+@_jit
+def _fail(windows, lane, status, v, reports):
+    """End a lane's window with a status; or begin it anew, where it began at a frame searched for.
+
+    Perhaps no frame began there; frame by frame from the first on there is no doubt.
+    """
+    number = v[_WINDOW, lane]
+    v[_SIZE, lane] = v[_LANE_STOP, lane] = 0
+    if v[_IS_FOUND, lane]:
+        v[_IS_FOUND, lane], v[_AT, lane], v[_SAMPLE, lane] = 0, v[_FIRST, lane], 0
+    else:
+        reports[number, 0], reports[number, 1] = status, v[_AT, lane] - windows[number, BEGIN]
+        v[_WINDOW, lane] = -1
+
+
+@_jit
+def _begin_window(data, windows, number, rate, lane, v, reports):
+    """Give a lane a window, unless the clip is another than expected: that goes in the report."""
+    window, report = windows[number], reports[number]
+    report[:] = 0
+    first = _first_frame(data, window[BEGIN], window[END], report)
+    if first < 0:
+        report[0] = NO_FLAC
+        return
+    if report[2] != rate or report[3] != 1 or report[4] != window[CLIP]:
+        report[0] = OTHER_CLIP
+        return
+    size, _, varies, _ = _header(data, first, window[END])
+    at, sample = first, np.int64(0)
+    if size and window[START] >= size:
+        at, sample = _seek(data, first, window[END], window[START], window[CLIP])
+    v[_WINDOW, lane], v[_FIRST, lane], v[_IS_FOUND, lane] = number, first, at > first
+    v[_NOMINAL, lane], v[_VARIES, lane] = size, varies
+    v[_AT, lane], v[_SAMPLE, lane] = at, sample
+
+
+@_jit
+def _fill_lane(data, windows, next_window, rate, lane, check, v, x, out, reports):
+    """Bring the next predicted frame into a lane; return the next window that no lane had yet."""
+    v[_SIZE, lane] = v[_LANE_STOP, lane] = 0
+    while True:
+        number = v[_WINDOW, lane]
+        if number < 0:
+            if next_window == len(windows):
+                return next_window
+            _begin_window(data, windows, next_window, rate, lane, v, reports)
+            next_window += 1
+        elif v[_SAMPLE, lane] >= windows[number, START] + windows[number, NUM]:
+            v[_WINDOW, lane] = -1
+        else:
+            status = _begin_frame(data, windows[number], lane, check, v, x, out)
+            if status != OK:
+                _fail(windows, lane, status, v, reports)
+            elif v[_SIZE, lane]:
+                return next_window
 
 
 def _lanes_of(context, builder, signature, arguments):
@@ -391,11 +511,11 @@ def _lane_steps(order: int) -> Any:
     """
 
     @numba.extending.intrinsic
-    def steps(_context, x, _at, c, shifts):
+    def steps(_context, x, _at, c):
         def build(context, builder, signature, arguments):
             load, store = _lanes_of(context, builder, signature, arguments)
             at = arguments[1]
-            shift = load(3, _number(0))
+            shift = load(2, _number(_SHIFTS * LANES))
             factors = [load(2, _number(place * LANES)) for place in range(order)]
             past = [  # the last one first
                 load(0, builder.sub(at, _number((place + 1) * LANES))) for place in range(order)
@@ -410,46 +530,310 @@ def _lane_steps(order: int) -> Any:
                 past = [value, *past[:-1]]
             return context.get_dummy_value()
 
-        return numba.types.void(x, numba.types.intp, c, shifts), build
+        return numba.types.void(x, numba.types.intp, c), build
 
     return steps
 
 
 _steps_8 = _lane_steps(8)
-_steps_12 = _lane_steps(_MAX_LANE_ORDER)
+_steps_12 = _lane_steps(_WARM)
 
 
-@_jit
-def _restore_lanes(x, size, c, shifts):
-    """Undo the prediction of all lanes from sample `_MAX_LANE_ORDER` on; up to a step more."""
-    is_long = False
-    for place in range(8 * LANES, _MAX_LANE_ORDER * LANES):
-        is_long |= c[place] != 0
-    for t in range(_MAX_LANE_ORDER, size, _STEPS):
-        if is_long:
-            _steps_12(x, t * LANES, c, shifts)
-        else:
-            _steps_8(x, t * LANES, c, shifts)
+def _repeat(value: int, bits: int = 64) -> Any:
+    return ir.Constant(ir.VectorType(ir.IntType(bits), LANES), [value] * LANES)
+
+
+def _vector_call(builder: Any, name: str, *arguments: Any) -> Any:
+    kind = arguments[0].type
+    function = ir.FunctionType(kind, [argument.type for argument in arguments])
+    function = cgutils.get_or_insert_function(builder.module, function, f"llvm.{name}.v8i64")
+    return builder.call(function, arguments)
+
+
+_COUNTS_ZEROS = binding.get_host_cpu_features().get("avx512cd", False)
+
+
+def _zeros_of(builder: Any, window: Any) -> Any:
+    """Return the leading zeros of each lane; 51 if it has more."""
+    if _COUNTS_ZEROS:
+        window = builder.or_(window, _repeat(1 << 12))
+        return _vector_call(builder, "ctlz", window, ir.Constant(ir.IntType(1), 1))
+    # By the exponent of a double, which any machine has in vectors: 2 ** 52 + n, - 2 ** 52.
+    double = ir.VectorType(ir.DoubleType(), LANES)
+    biased = builder.or_(builder.lshr(window, _repeat(12)), _repeat(0x433 << 52 | 1))
+    exact = builder.fsub(builder.bitcast(biased, double), ir.Constant(double, [2.0**52] * LANES))
+    exponent = builder.lshr(builder.bitcast(exact, biased.type), _repeat(52))
+    return builder.sub(_repeat(1023 + 51), exponent)
+
+
+def _codes_of(builder: Any, window: Any, bits: Any, num_codes: int) -> tuple[list[Any], ...]:
+    """Return the values of the Rice codes that come first in each lane's window.
+
+    With each the bits up to its end, and what is left of the window behind it.
+    """
+    skip, tail = builder.add(bits, _repeat(1)), builder.sub(_repeat(63), bits)
+    used, values, ends, windows = _repeat(0), [], [], []
+    for _ in range(num_codes):
+        zeros = _zeros_of(builder, window)
+        used = builder.add(used, builder.add(zeros, skip))
+        window = builder.shl(window, zeros)
+        quotient = builder.shl(builder.sub(zeros, _repeat(1)), bits)
+        value = builder.add(builder.lshr(window, tail), quotient)
+        value = builder.trunc(value, _repeat(0, 32).type)
+        sign = builder.sub(_repeat(0, 32), builder.and_(value, _repeat(1, 32)))
+        values.append(builder.xor(builder.lshr(value, _repeat(1, 32)), sign))
+        window = builder.shl(window, skip)
+        ends.append(used)
+        windows.append(window)
+    return values, ends, windows
+
+
+def _fetch(builder: Any, byte: Any) -> Any:
+    """Return the 64 bits at an address in each lane; faster than a machine's own gathering."""
+    bits = ir.Constant(byte.type, ir.Undefined)
+    for lane in range(LANES):
+        address = builder.extract_element(byte, _number(lane))
+        address = builder.inttoptr(address, ir.IntType(64).as_pointer())
+        word = builder.load(address, align=1)
+        bits = builder.insert_element(bits, word, _number(lane))
+    return _vector_call(builder, "bswap", bits)
+
+
+def _store_codes(builder: Any, values: Any, x: Any, t: Any) -> None:
+    for step, value in enumerate(values):
+        place = builder.mul(builder.add(t, _number(step)), _number(LANES))
+        target = builder.bitcast(builder.gep(x, [place]), value.type.as_pointer())
+        builder.store(value, target, align=4)
+
+
+def _fit(builder: Any, used: Any) -> Any:
+    """Return whether all lanes used at most the bits that were looked at."""
+    too_long = builder.icmp_unsigned(">", used, _repeat(_LONGEST))
+    too_long = builder.bitcast(too_long, ir.IntType(LANES))
+    return builder.icmp_unsigned("==", too_long, ir.Constant(too_long.type, 0))
 
 
 @numba.extending.intrinsic
-def _transpose_lanes(_context, x, _at, widths, row_T, places):
-    """Copy `LANES` samples of every lane, lane l to `row_T[places[l]:]`, as vectors.
+def _read_codes(_context, data, v, x, _t, _stop):
+    """Read samples t to `stop` of all lanes into `x`; return the sample behind the last one read.
 
-    `widths` holds, by lane, the wasted bits, the bound of samples in 16 bits without these, the
-    bits that are set beyond it, and gets those that were.
+    It ends early, where a code in some lane has more than `_LONGEST` bits. Reads of the lanes are
+    moved, but for those that have no end.
     """
 
     def build(context, builder, signature, arguments):
+        arrays = [
+            context.make_array(signature.args[n])(context, builder, arguments[n]).data
+            for n in range(3)
+        ]
+        t, stop = arguments[3:]
+
+        def row(field):
+            start = builder.gep(arrays[1], [_number(field * LANES)])
+            return builder.bitcast(start, _repeat(0).type.as_pointer())
+
+        base = builder.ptrtoint(arrays[0], ir.IntType(64))
+        base = builder.insert_element(_repeat(0), base, _number(0))
+        base = builder.shuffle_vector(base, base, _repeat(0, 32))
+        begin = builder.load(row(_READING), align=8)
+        bits = builder.load(row(_PARAMETER), align=8)
+        # The top bits of `ahead` are those that come next, `known` of them; then come zeros, or
+        # the bits that do belong there. The bits from `known` on are those at address `byte`.
+        byte = builder.add(base, builder.lshr(begin, _repeat(3)))
+        odd = builder.and_(begin, _repeat(7))
+        ahead = builder.lshr(_fetch(builder, byte), _repeat(8))
+        ahead = builder.shl(ahead, builder.add(odd, _repeat(8)))
+        known, byte = builder.sub(_repeat(56), odd), builder.add(byte, _repeat(7))
+
+        entry = builder.block
+        head, read, keep, tail, done = (builder.append_basic_block() for _ in range(5))
+        builder.branch(head)
+        builder.position_at_end(head)
+        state = t, ahead, known, byte
+        phis = [builder.phi(value.type) for value in state]
+        for phi, value in zip(phis, state, strict=True):
+            phi.add_incoming(value, entry)
+        t, ahead, known, byte = phis
+        t_next = builder.add(t, _number(_GROUP))
+        builder.cbranch(builder.icmp_signed("<=", t_next, stop), read, tail)
+
+        builder.position_at_end(read)
+        window = builder.or_(ahead, builder.lshr(_fetch(builder, byte), known))
+        # So the address of the next load is known before these codes are.
+        byte_next = builder.lshr(builder.xor(known, _repeat(63)), _repeat(3))
+        byte_next = builder.add(byte, byte_next)
+        known_next = builder.or_(known, _repeat(56))
+        values, ends, windows = _codes_of(builder, window, bits, _GROUP)
+        builder.cbranch(_fit(builder, ends[-1]), keep, tail)
+
+        builder.position_at_end(keep)
+        _store_codes(builder, values, arrays[2], t)
+        state = t_next, windows[-1], builder.sub(known_next, ends[-1]), byte_next
+        for phi, value in zip(phis, state, strict=True):
+            phi.add_incoming(value, keep)
+        builder.branch(head)
+
+        # Fewer than a group are left, or they are too long for it: two codes, or one, or none.
+        builder.position_at_end(tail)
+        window = builder.or_(ahead, builder.lshr(_fetch(builder, byte), known))
+        values, ends, _ = _codes_of(builder, window, bits, 2)
+        left = builder.sub(stop, t)
+        has_one, has_two = (
+            builder.and_(_fit(builder, end), builder.icmp_signed(">", left, _number(place)))
+            for place, end in enumerate(ends)
+        )
+        used = builder.select(has_one, ends[0], _repeat(0))
+        used = builder.select(has_two, ends[1], used)
+        num = builder.zext(has_one, t.type)
+        num = builder.select(has_two, _number(2), num)
+        _store_codes(
+            builder, values, arrays[2], t
+        )  # what is not to be kept, later codes write over
+        behind = builder.sub(builder.shl(builder.sub(byte, base), _repeat(3)), known)
+        behind = builder.add(behind, used)
+        has_end = builder.icmp_signed("<", builder.load(row(_READ_END), align=8), _repeat(_NEVER))
+        builder.store(builder.select(has_end, behind, begin), row(_READING), align=8)
+        builder.branch(done)
+        builder.position_at_end(done)
+        return builder.add(t, num)
+
+    t = numba.types.intp
+    return t(data, v, x, t, t), build
+
+
+@_jit
+def _go_on(data, windows, t, lane, v, reports):
+    """Have a lane read in lanes from sample t on, if its frame goes on and so its codes can be."""
+    v[_READING, lane], v[_PARAMETER, lane] = 8 * (len(data) - _NUM_ONES), 0
+    v[_READ_END, lane] = v[_PART_NEXT, lane] = _NEVER
+    if t >= v[_LANE_STOP, lane]:
+        return
+    end = 8 * windows[v[_WINDOW, lane], END]
+    if not _open_parts(data, end, lane, t, v):
+        _fail(windows, lane, CUT, v, reports)
+        return
+    v[_PART_BEGIN, lane], v[_PART_NEXT, lane] = t, v[_PART_STOP, lane]
+    if 0 <= v[_BITS, lane] <= _MOST_BITS:
+        v[_READING, lane], v[_PARAMETER, lane] = v[_POSITION, lane], v[_BITS, lane]
+        v[_READ_END, lane] = end + 2 * _LONGEST
+
+
+@_jit
+def _end_part(data, windows, t, lane, v, x, reports):
+    """End the partition of a lane before sample t; read it, if it could not be read in lanes."""
+    end = 8 * windows[v[_WINDOW, lane], END]
+    v[_POSITION, lane] = (
+        _read_alone(data, end, lane, v[_PART_BEGIN, lane], t, v, x)
+        if v[_READ_END, lane] == _NEVER
+        else v[_READING, lane]
+    )
+    if v[_POSITION, lane] < 0 or v[_POSITION, lane] > end:
+        _fail(windows, lane, CUT, v, reports)
+
+
+@_jit
+def _read_long(data, windows, t, v, x, reports):
+    """Read sample t alone in the lanes where such are read: in one it has a long code, or none."""
+    for lane in range(LANES):
+        if v[_READ_END, lane] != _NEVER:
+            end = 8 * windows[v[_WINDOW, lane], END]
+            v[_POSITION, lane] = v[_READING, lane]
+            v[_READING, lane] = _read_alone(data, end, lane, t, t + 1, v, x)
+            if v[_READING, lane] < 0:
+                _fail(windows, lane, CUT, v, reports)
+                _go_on(data, windows, t, lane, v, reports)
+
+
+@_jit
+def _read_lanes(data, windows, longest, v, x, reports):
+    """Read the codes of all lanes to the ends of their frames."""
+    t = np.int64(_WARM)
+    for lane in range(LANES):
+        _go_on(data, windows, t, lane, v, reports)
+    while t < longest:
+        stop, room = min(longest, t + _CHUNK), np.int64(_NEVER)
+        for lane in range(LANES):
+            stop = min(stop, v[_PART_NEXT, lane])
+            room = min(room, v[_READ_END, lane] - v[_READING, lane])
+        done = _read_codes(data, v, x, t, min(stop, t + room // _LONGEST))
+        if done == t:
+            _read_long(data, windows, t, v, x, reports)
+            done += 1
+        t = done
+        for lane in range(LANES):
+            if v[_PART_NEXT, lane] == t:
+                _end_part(data, windows, t, lane, v, x, reports)
+                _go_on(data, windows, t, lane, v, reports)
+
+
+@_jit
+def _restore_alone(lane, size, v, x):
+    """Undo the prediction of a frame in 64 bits, for what the lanes can't do."""
+    order, shift = v[_ORDER, lane], v[_SHIFT, lane]
+    for t in range(order, size):
+        total = np.int64(0)
+        for place in range(order):
+            total += np.int64(v[_ALONE + place, lane]) * x[(t - 1 - place) * LANES + lane]
+        x[t * LANES + lane] += total >> shift
+
+
+@_jit
+def _restore_lanes(longest, v, c, x):
+    """Undo the prediction of all lanes; behind a frame's samples up to a step more is changed."""
+    c[:_WARM] = 0
+    most = np.int64(0)
+    for lane in range(LANES):
+        size, order = v[_SIZE, lane], v[_ORDER, lane]
+        if size == 0:
+            continue
+        if order > _WARM or not v[_IS_EXACT, lane]:
+            _restore_alone(lane, size, v, x)
+            continue
+        _restore_alone(lane, min(size, _WARM), v, x)
+        most = max(most, order)
+        for place in range(order):
+            c[place, lane] = v[_ALONE + place, lane]
+        c[_SHIFTS, lane] = v[_SHIFT, lane]
+    for t in range(_WARM, longest, _STEPS):
+        if most > 8:
+            _steps_12(x, t * LANES, c)
+        else:
+            _steps_8(x, t * LANES, c)
+
+
+@numba.extending.intrinsic
+def _copy_block(_context, x, _t, v, c, out):
+    """Copy samples t to t + LANES of the lanes that want them, a place and t in the output."""
+
+    def build(context, builder, signature, arguments):
         load, store = _lanes_of(context, builder, signature, arguments)
-        wasted, bound, beyond, outside = (load(2, _number(n * LANES)) for n in range(4))
+
+        def array(n):
+            return context.make_array(signature.args[n])(context, builder, arguments[n]).data
+
+        def row(field):
+            start = builder.gep(array(2), [_number(field * LANES)])
+            return builder.load(builder.bitcast(start, _repeat(0).type.as_pointer()), align=8)
+
+        t = arguments[1]
+        one = builder.insert_element(_repeat(0), t, _number(0))
+        t_lanes = builder.shuffle_vector(one, one, _repeat(0, 32))
+        is_wanted = builder.and_(
+            builder.icmp_signed("<=", row(_FROM), t_lanes),
+            builder.icmp_signed("<", t_lanes, row(_TO)),
+        )
+        wasted, bound, beyond, outside = (
+            load(3, _number(n * LANES)) for n in (_SHIFTED, _BOUND, _BEYOND, _OUTSIDE)
+        )
         narrow = ir.VectorType(ir.IntType(16), LANES)
-        vectors = []
+        here, vectors = _repeat(0, 32), []
         for step in range(LANES):
-            value = load(0, builder.add(arguments[1], _number(step * LANES)))
-            outside = builder.or_(outside, builder.and_(builder.add(value, bound), beyond))
+            index = builder.mul(builder.add(t, _number(step)), _number(LANES))
+            value = load(0, index)
+            here = builder.or_(here, builder.and_(builder.add(value, bound), beyond))
             vectors.append(builder.trunc(builder.shl(value, wasted), narrow))
-        store(outside, 2, _number(3 * LANES))
+        here = builder.and_(here, builder.sext(is_wanted, here.type))
+        store(builder.or_(outside, here), 3, _number(_OUTSIDE * LANES))
         width = 1
         while len(vectors) > 1:
             vectors = [
@@ -457,19 +841,19 @@ def _transpose_lanes(_context, x, _at, widths, row_T, places):
                 for one, two in zip(vectors[::2], vectors[1::2], strict=True)
             ]
             width *= 2
-        row = context.make_array(signature.args[3])(context, builder, arguments[3]).data
-        array = context.make_array(signature.args[4])(context, builder, arguments[4]).data
+        start, places = array(4), builder.add(row(_PLACE), t_lanes)
         for lane in range(LANES):
             part = ir.Constant(
                 ir.VectorType(ir.IntType(32), LANES), [lane * LANES + n for n in range(LANES)]
             )
             samples = builder.shuffle_vector(vectors[0], ir.Constant(vectors[0].type, None), part)
-            place = builder.load(builder.gep(array, [_number(lane)]))
-            target = builder.bitcast(builder.gep(row, [place]), narrow.as_pointer())
-            builder.store(samples, target, align=2)
+            place = builder.extract_element(places, _number(lane))
+            target = builder.bitcast(builder.gep(start, [place]), narrow.as_pointer())
+            with builder.if_then(builder.extract_element(is_wanted, _number(lane))):
+                builder.store(samples, target, align=2)
         return context.get_dummy_value()
 
-    return numba.types.void(x, numba.types.intp, widths, row_T, places), build
+    return numba.types.void(x, numba.types.intp, v, c, out), build
 
 
 def _zipped(width: int) -> Any:
@@ -485,40 +869,41 @@ def _zipped(width: int) -> Any:
 
 
 @_jit
-def _copy_lane(x, lane, first, last, wasted, row_T, at):
-    """Copy samples `first` to `last` of a lane to `row_T[at:]`; return whether all fit 16 bits."""
-    outside = np.int32(0)
-    bound = np.int32(1 << (_SAMPLE_BITS - 1 - wasted))
-    source = np.uint64(first * LANES + lane)
-    for place in range(last - first):
-        value = x[source]
-        source += np.uint64(LANES)
-        outside |= np.int32(value + bound) & ~np.int32(2 * bound - 1)
-        row_T[np.uint64(at + place)] = np.int16(value << wasted)
-    return outside == 0
+def _copy_alone(lane, first, last, v, c, x, out):
+    """Copy samples `first` to `last` of a lane; note in `c` if any is beyond 16 bits."""
+    wasted, bound = c[_SHIFTED, lane], c[_BOUND, lane]
+    for t in range(first, last):
+        value = x[t * LANES + lane]
+        c[_OUTSIDE, lane] |= np.int32(value + bound) & c[_BEYOND, lane]
+        out[v[_PLACE, lane] + t] = np.int16(value << wasted)
 
 
 @_jit
-def _copy_all_lanes(x, first, last, wasted, offsets, row_T, widths, places):
-    """Copy samples `first` to `last` of all lanes, lane l to `row_T[offsets[l] + first:]`.
-
-    Returns the sample up to which that is done, or -1 where some don't fit 16 bits.
-    """
+def _copy_lanes(windows, v, c, x, out):
+    """Copy of each lane's frame what lies in its window."""
+    low, high = np.int64(_MAX_BLOCK), np.int64(0)
     for lane in range(LANES):
-        bound = 1 << (_SAMPLE_BITS - 1 - wasted[lane])
-        widths[lane] = wasted[lane]
-        widths[LANES + lane] = bound
-        widths[2 * LANES + lane] = ~(2 * bound - 1)
-        widths[3 * LANES + lane] = 0
-    while first + LANES <= last:
-        for lane in range(LANES):
-            places[lane] = offsets[lane] + first
-        _transpose_lanes(x, first * LANES, widths, row_T, places)
-        first += LANES
-    outside = np.int32(0)
+        v[_FROM, lane], v[_TO, lane] = 0, 0
+        if v[_SIZE, lane]:
+            window = windows[v[_WINDOW, lane]]
+            ahead = window[START] - v[_SAMPLE, lane]
+            v[_FROM, lane], v[_TO, lane] = max(ahead, 0), min(v[_SIZE, lane], ahead + window[NUM])
+            v[_PLACE, lane] = window[OUT] - ahead
+            bound = 1 << (_SAMPLE_BITS - 1 - v[_WASTED, lane])
+            c[_SHIFTED, lane], c[_BOUND, lane] = v[_WASTED, lane], bound
+            c[_BEYOND, lane], c[_OUTSIDE, lane] = ~(2 * bound - 1), 0
+            # A frame ahead of the window has nothing to copy.
+            if v[_FROM, lane] < v[_TO, lane]:
+                low, high = min(low, v[_FROM, lane]), max(high, v[_TO, lane])
     for lane in range(LANES):
-        outside |= widths[3 * LANES + lane]
-    return first if outside == 0 else np.int64(-1)
+        first, last = v[_FROM, lane], v[_TO, lane]
+        if first < last:
+            v[_FROM, lane] = min(first + (low - first) % LANES, last)
+            v[_TO, lane] = max(last - (last - low) % LANES, v[_FROM, lane])
+            _copy_alone(lane, first, v[_FROM, lane], v, c, x, out)
+            _copy_alone(lane, v[_TO, lane], last, v, c, x, out)
+    for t in range(low, high, LANES):
+        _copy_block(x, t, v, c, out)
 
 
 @_jit
@@ -533,104 +918,30 @@ def _next_header(data, start, stop, end):
 
 
 @_jit
-def _seek(data, first, end, start):
+def _seek(data, first, end, start, num_samples):
     """Return (byte, sample) of a frame at or before sample `start`: by bytes alone, not proven.
 
-    A header has no length of its frame. Halving the bytes and reading the sample number of the
-    next header gets near; bytes inside a frame can imitate one, so the caller checks its CRC-16.
+    A header has no length of its frame. Guessing by the share of the samples, and reading the
+    sample number of the next header, gets near; bytes inside a frame can imitate one, so the
+    caller checks its CRC-16.
     """
     size, _, varies, _ = _header(data, first, end)
     scale = 1 if varies else size
-    low, high, sample = first, end, np.int64(0)
-    for _ in range(_PROBES):
-        middle = low + (high - low) // 2
-        at = _next_header(data, middle, high, end)
-        number = _header(data, at, end)[1] if at >= 0 else start + 1
-        if at >= 0 and number * scale <= start:
-            low, sample = at, number * scale
-        else:
-            high = middle
+    low, sample = first, np.int64(0)
+    high, high_sample = end, max(num_samples, start + 1)
+    for probe in range(_PROBES):
         if sample + size > start or high - low < 64:
             break
+        # Half a frame early, as the next header is looked for. If that leads nowhere, halving does.
+        share = 0.5 if probe % 4 == 3 else (start - sample - size / 2) / (high_sample - sample)
+        middle = max(low + np.int64(share * (high - low)), low + 1)
+        at = _next_header(data, middle, high, end)
+        number = _header(data, at, end)[1] * scale if at >= 0 else high_sample
+        if at >= 0 and number <= start:
+            low, sample = at, number
+        else:
+            high, high_sample = middle, max(number, start + 1)
     return low, sample
-
-
-@_jit
-def _read_frame(data, at, end, sample, nominal, varies, lane, check, work):
-    """Read the frame at a byte into a lane; return the byte behind it or a status, and its size."""
-    x, c, shifts, wasted, alone = work
-    size, number, frame_varies, body = _header(data, at, end)
-    if size == 0:
-        return np.int64(-BAD_HEADER), size
-    if frame_varies != varies or number * (1 if varies else nominal) != sample:
-        return np.int64(-BAD_ORDER), size
-    position = _subframe(data, body * 8, end * 8, size, x, lane, c, shifts, wasted, alone)
-    if position < 0:
-        return position, size
-    stop = (position + 7) >> 3
-    if stop + 2 > end:
-        return np.int64(-CUT), size
-    if check and _crc16(data, at, stop) != np.int64(data[stop]) << 8 | np.int64(data[stop + 1]):
-        return np.int64(-BAD_CRC), size
-    return stop + 2, size
-
-
-@_jit
-def _flush(x, c, shifts, wasted, firsts, sizes, used, start, row_T, num):
-    """Restore the lanes in use and copy what is in the window; return whether all fit 16 bits."""
-    longest, low, high = np.int64(0), np.int64(0), np.int64(_MAX_BLOCK)
-    offsets, places = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
-    for lane in range(used):
-        longest = max(longest, sizes[lane])
-        offsets[lane] = firsts[lane] - start
-        low = max(low, -offsets[lane])
-        high = min(high, sizes[lane], num - offsets[lane])
-    _restore_lanes(x, longest, c, shifts)
-    done = low
-    if used == LANES and low < high:
-        widths = np.empty(4 * LANES, np.int32)
-        done = _copy_all_lanes(x, low, high, wasted, offsets, row_T, widths, places)
-        if done < 0:
-            return False
-    for lane in range(used):
-        first, last = max(-offsets[lane], 0), min(num - offsets[lane], sizes[lane])
-        middle = min(low, last)
-        if not (
-            _copy_lane(x, lane, first, middle, wasted[lane], row_T, offsets[lane] + first)
-            and _copy_lane(
-                x,
-                lane,
-                max(done, first),
-                last,
-                wasted[lane],
-                row_T,
-                offsets[lane] + max(done, first),
-            )
-        ):
-            return False
-    return True
-
-
-@_jit
-def _decode_from(data, at, sample, end, varies, nominal, start, num, row_T, check, work):
-    """Decode a window from a frame on; return a status and the byte it is about."""
-    x, c, shifts, wasted, _ = work
-    firsts, sizes, bytes_at = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64), at
-    lane = 0
-    while sample < start + num:
-        begin = at
-        at, size = _read_frame(data, at, end, sample, nominal, varies, lane, check, work)
-        if at < 0:
-            return -at, begin
-        firsts[lane], sizes[lane] = sample, size
-        # A frame that ends before the window keeps its lane for the next one.
-        lane += sample + size > start
-        sample += size
-        if lane == LANES or (lane and sample >= start + num):
-            if not _flush(x, c, shifts, wasted, firsts, sizes, lane, start, row_T, num):
-                return np.int64(BAD_RANGE), bytes_at
-            lane, bytes_at = 0, at
-    return np.int64(OK), at
 
 
 @_jit
@@ -653,65 +964,60 @@ def _first_frame(data, begin, end, report):
 
 
 @_jit
-def _decode_clip(data, begin, end, start, num, clip, rate, row_T, check, work, report):
-    """Decode one clip's window; leave status and byte in the report."""
-    report[:] = 0
-    first = _first_frame(data, begin, end, report)
-    if first < 0:
-        report[0] = NO_FLAC
-        return
-    if report[2] != rate or report[3] != 1 or report[4] != clip:
-        report[0] = OTHER_CLIP
-        return
-    size, _, varies, _ = _header(data, first, end)
-    at, sample = first, np.int64(0)
-    if size and start >= size:
-        at, sample = _seek(data, first, end, start)
-    status, place = _decode_from(
-        data, at, sample, end, varies, size, start, num, row_T, check or at > first, work
-    )
-    if status != OK and at > first:
-        # Perhaps no frame began there; frame by frame from the first on there is no doubt.
-        status, place = _decode_from(
-            data, first, np.int64(0), end, varies, size, start, num, row_T, check, work
-        )
-    row_T[num:] = 0
-    report[0], report[1] = status, place - begin
+def _end_frames(data, windows, check, v, x, reports):
+    """Read the frames that had to wait, and check all."""
+    for lane in range(LANES):
+        size, order = v[_SIZE, lane], v[_ORDER, lane]
+        if size:
+            end, status = windows[v[_WINDOW, lane], END], np.int64(OK)
+            if order > _WARM:
+                depth = _SAMPLE_BITS - v[_WASTED, lane]
+                status = _begin_predicted(data, 8 * end, lane, order, depth, True, size, v, x)
+            if status == OK:
+                status = _end_frame(data, end, lane, check, v)
+            if status != OK:
+                _fail(windows, lane, status, v, reports)
 
 
 @_jit
-def decode_clips(data, ends, starts, nums, clips, rate, out_BT, rows, check, reports):
-    """Decode windows of clips that lie one behind the other in `data`, each into its row.
+def _next_frames(windows, v, c, reports):
+    """Have each lane go behind its frame, unless that held samples beyond 16 bits."""
+    for lane in range(LANES):
+        if v[_SIZE, lane]:
+            if c[_OUTSIDE, lane]:
+                _fail(windows, lane, BAD_RANGE, v, reports)
+            else:
+                v[_AT, lane] = v[_NEXT_AT, lane]
+                v[_SAMPLE, lane] += v[_SIZE, lane]
+
+
+@_jit
+def decode_windows(data, windows, rate, out, check, reports):
+    """Decode windows of clips.
 
     Args:
-        data: uint8; the clips and `PAD_BYTES` zeros.
-        ends: int64, ascending: the byte behind each clip.
-        starts: First sample of each window.
-        nums: Samples of each window, at least 1, at most a row's length.
-        clips: Samples of each clip.
-        rate: Their rate.
-        out_BT: int16 rows; behind its window a row is set to zero.
-        rows: Which row belongs to each clip.
+        data: uint8; the clips, and `PADDING` behind them.
+        windows: int64 (windows, `WINDOW_FIELDS`). A window has at least 1 sample, and the output
+            has room for it.
+        rate: Of all clips.
+        out: int16.
         check: Whether the CRC-16 of each frame is checked.
-        reports: int64 (clips, `REPORT_FIELDS`), filled in.
+        reports: int64 (windows, `REPORT_FIELDS`), filled in.
     """
-    x = np.zeros((_MAX_BLOCK + _STEPS) * LANES, np.int32)
-    c, shifts = np.zeros(_MAX_LANE_ORDER * LANES, np.int32), np.zeros(LANES, np.int32)
-    wasted, alone = np.zeros(LANES, np.int64), np.zeros(_MAX_ORDER, np.int32)
-    work = x, c, shifts, wasted, alone
-    begin = np.int64(0)
-    for clip in range(len(ends)):
-        _decode_clip(
-            data,
-            begin,
-            ends[clip],
-            starts[clip],
-            nums[clip],
-            clips[clip],
-            rate,
-            out_BT[rows[clip]],
-            check,
-            work,
-            reports[clip],
-        )
-        begin = ends[clip]
+    x = np.empty((_MAX_BLOCK + _STEPS) * LANES, np.int32)
+    v, c = np.zeros((_LANE_FIELDS, LANES), np.int64), np.zeros((_LANE_VECTORS, LANES), np.int32)
+    v[_WINDOW] = -1
+    next_window = np.int64(0)
+    while True:
+        for lane in range(LANES):
+            next_window = _fill_lane(
+                data, windows, next_window, rate, lane, check, v, x, out, reports
+            )
+        longest = v[_SIZE].max()
+        if longest == 0:
+            return
+        _read_lanes(data, windows, longest, v, x, reports)
+        _end_frames(data, windows, check, v, x, reports)
+        _restore_lanes(longest, v, c, x)
+        _copy_lanes(windows, v, c, x, out)
+        _next_frames(windows, v, c, reports)

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
-from loader.batch import AudioBatch
+from loader.batch import ClipBatch
 from loader.stats import FillStats
 
 
@@ -13,7 +13,7 @@ from loader.stats import FillStats
 class Delivery:
     """A batch that the training loop is about to get, and what it took."""
 
-    batch: AudioBatch
+    batch: ClipBatch
     fills: list[FillStats]
     is_last: bool
     """Whether the epoch has no further step."""
@@ -28,7 +28,7 @@ class EpochIterator:
 
     def __init__(
         self,
-        batches: Generator[tuple[AudioBatch, list[FillStats]], None, None],
+        batches: Generator[tuple[ClipBatch, list[FillStats]], None, None],
         *,
         num_steps: int,
         on_delivery: Callable[[Delivery], None],
@@ -44,10 +44,10 @@ class EpochIterator:
         # clean-up would come too late for.
         weakref.finalize(self, batches.close)
 
-    def __iter__(self) -> Iterator[AudioBatch]:
+    def __iter__(self) -> Iterator[ClipBatch]:
         return self
 
-    def __next__(self) -> AudioBatch:
+    def __next__(self) -> ClipBatch:
         """Return the next batch.
 
         Raises:
@@ -87,7 +87,7 @@ class EpochIterator:
         self._batches.close()
 
 
-def _renamed(batch: AudioBatch, fills: list[FillStats]) -> AudioBatch:
+def _renamed(batch: ClipBatch, fills: list[FillStats]) -> ClipBatch:
     """Return the batch with the keys of the clips that stand in for others."""
     key_by_place = {each.place: each.key for fill in fills for each in fill.replaced}
     if not key_by_place:

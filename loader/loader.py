@@ -1,58 +1,44 @@
 """ShardLoader: a dataset's batches for one rank, planned, prefetched, exactly resumable."""
 
 import contextlib
-import itertools
 import logging
-import time
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic, cast
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from typing_extensions import TypeVar
 
-from loader.assemble import BatchAssembler, StandIns
 from loader.batch import AudioBatch
 from loader.ceiling import replayed
 from loader.config import LoaderConfig
 from loader.dataset import DatasetIndex
+from loader.epoch_pipeline import EpochPipeline
 from loader.exposure import Exposure, exposure_of
+from loader.feature_batch import FeatureBatch
 from loader.iteration import Delivery, EpochIterator
-from loader.mending import Mender
 from loader.mixture import open_datasets
-from loader.noise_source import NoiseSource
-from loader.plan import EpochOrder
-from loader.prefetch import Job, run_ahead
-from loader.quarantine import Quarantine, QuarantinedSample
-from loader.replacement import Clip, stand_in_places
+from loader.prefetch import run_ahead
+from loader.quarantine import QuarantinedSample
 from loader.resampling_buffer import (
-    NEVER,
     BufferStats,
-    PlannedStep,
-    ResamplingBuffer,
-    Source,
-    next_uses,
 )
 from loader.sampling import Sampling
 from loader.state import LoaderState, bounded
-from loader.stats import FillStats, LoaderStats
-from loader.stream import FetchSettings, SampleReader
+from loader.stats import LoaderStats
 from loader.stripe import Stripe
 from loader.targets import class_target_of
 from loader.world import World
 from shardwriter.errors import ConfigError, LoaderStateError
+from shardwriter.schema import FeatureFormat
 from shardwriter.storage import Store, open_store
 
 logger = logging.getLogger(__name__)
 
-_MAX_OPEN_FILES = 512
-"""Half of the usual limit of 1024 a process."""
+BatchT = TypeVar("BatchT", AudioBatch, FeatureBatch, default=AudioBatch)
 
 
-class ShardLoader:
+class ShardLoader(Generic[BatchT]):
     """The batches of one rank: a position in an endless row of epochs, and a way to go on from it.
 
     Iterating delivers what is left of the current epoch, and at its end moves on to the next
@@ -70,6 +56,9 @@ class ShardLoader:
       stays before that batch, so that no sample is lost in silence.
 
     Every rank makes the same number of steps, whatever the numbers of samples and shards.
+
+    Batches are `AudioBatch`es; those of a dataset of features (`features` tells) `FeatureBatch`es,
+    which type checkers learn from `loader: ShardLoader[FeatureBatch] = ShardLoader(config)`.
     """
 
     def __init__(
@@ -111,36 +100,13 @@ class ShardLoader:
                 "tail 'drop' drops what doesn't fill one; use tail='pad' or 'cycle', or a "
                 "smaller batch_size"
             )
-        self._reader = SampleReader(
-            self.index,
-            max_open_shards=min(self._sampling.max_open_shards, _MAX_OPEN_FILES),
-            verify_checksums=config.verify_checksums,
-            settings=_fetch_settings(config),
-            num_ranks=len(self.world.ranks_of_node),
-        )
-        self._buffer = ResamplingBuffer(max_bytes=config.resampling_buffer_bytes)
-        self._noise = _open_noise(config, self.index, noise_store)
-        self._quarantine = Quarantine(
-            self.index,
-            budget=config.error_budget,
-            num_samples=len(self) * config.batch_size,
-            file=None if config.quarantine_file is None else Path(config.quarantine_file),
-        )
-        window_num_samples = _window_num_samples(config, self.index)
-        self._assembler = BatchAssembler(
-            config=config,
+        self._pipeline = EpochPipeline(
+            config,
             index=self.index,
-            buffer=self._buffer,
-            mender=Mender(
-                config=config,
-                index=self.index,
-                quarantine=self._quarantine,
-                read_again=self._reader.read_again,
-                window_num_samples=window_num_samples,
-            ),
-            window_num_samples=window_num_samples,
-            pin_memory=_pins_memory(config),
-            noise=self._noise,
+            sampling=self._sampling,
+            stripe=self._stripe,
+            world=self.world,
+            noise_store=noise_store,
         )
         self._epoch = 0
         self._cursor = 0
@@ -148,7 +114,6 @@ class ShardLoader:
         self._stats = LoaderStats(
             num_threads=config.num_threads, ceiling_batches=config.ceiling_batches
         )
-        self._plan_seconds = 0.0
         self._num_ready = 0
         if config.ceiling_batches is not None:
             logger.warning(
@@ -183,6 +148,11 @@ class ShardLoader:
         return self.index.sample_rate_hz
 
     @property
+    def features(self) -> FeatureFormat | None:
+        """What the shards hold in place of audio; None where they hold audio."""
+        return self.index.features
+
+    @property
     def num_draws(self) -> int:
         """Samples in an epoch of all ranks, before `tail` drops or repeats some of them."""
         return self._sampling.num_draws
@@ -201,7 +171,7 @@ class ShardLoader:
         """Steps that are left of the current epoch."""
         return self._stripe.num_steps(self._num_draws - self._cursor)
 
-    def __iter__(self) -> Iterator[AudioBatch]:
+    def __iter__(self) -> Iterator[BatchT]:
         """Return an iterator over what is left of the current epoch."""
         if self._is_epoch_delivered:
             # The last batch was taken without asking for one more, as `islice` does.
@@ -209,7 +179,7 @@ class ShardLoader:
         self.close()
         on_end = contextlib.ExitStack()
         batches = run_ahead(
-            self._timed(self._jobs(epoch=self._epoch, cursor=self._cursor, on_end=on_end)),
+            self._pipeline.jobs(epoch=self._epoch, cursor=self._cursor, on_end=on_end),
             num_threads=self.config.num_threads,
             num_ahead=self.config.prefetch_batches,
             on_end=on_end.close,
@@ -224,7 +194,7 @@ class ShardLoader:
             on_end=self._finish_epoch,
         )
         self._iterator = weakref.ref(iterator)
-        return iterator
+        return cast(Iterator[BatchT], iterator)
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; with the current epoch's number, stay at the position.
@@ -275,10 +245,10 @@ class ShardLoader:
         """Return what was delivered since the loader was made, and what it took."""
         return replace(
             self._stats,
-            reader=self._reader.stats(),
-            buffer=self._buffer.stats(),
-            num_quarantined=len(self._quarantine),
-            plan_seconds=self._plan_seconds,
+            reader=self._pipeline.reader.stats(),
+            buffer=self._pipeline.buffer.stats(),
+            num_quarantined=len(self._pipeline.quarantine),
+            plan_seconds=self._pipeline.plan_seconds,
         )
 
     def quarantine(self) -> tuple[QuarantinedSample, ...]:
@@ -287,11 +257,11 @@ class ShardLoader:
         They are not asked for again while this loader lives. They are not in `state_dict`: after
         a repair a resumed run should have them back. See `LoaderConfig.quarantine_file`.
         """
-        return self._quarantine.samples
+        return self._pipeline.quarantine.samples
 
     def buffer_stats(self) -> BufferStats:
         """Return what the resampling buffer did; nothing without repeats in an epoch."""
-        return self._buffer.stats()
+        return self._pipeline.buffer.stats()
 
     def exposure(self, epoch: int | None = None) -> Exposure:
         """Return how often each class comes: as intended, planned, and delivered to all ranks.
@@ -341,82 +311,12 @@ class ShardLoader:
         )
 
     def _describe_sampling(self) -> str:
-        noise = "" if self._noise is None else f" {self._noise.describe()}"
+        noise = "" if self._pipeline.noise is None else f" {self._pipeline.noise.describe()}"
         return self._sampling.describe() + noise
 
     def _go_to(self, *, epoch: int, cursor: int = 0) -> None:
         self.close()
         self._epoch, self._cursor, self._is_epoch_delivered = epoch, cursor, False
-
-    def _jobs(
-        self, *, epoch: int, cursor: int, on_end: contextlib.ExitStack
-    ) -> Generator[Job[AudioBatch, FillStats], None, None]:
-        order = self._sampling.order(epoch)
-        place_SB = self._stripe.deal(order, cursor=cursor)
-        steps = self._steps(order, place_SB)
-        rows = self._rows_of_node(order, cursor=cursor)
-        reading = self._reader.read_ahead(steps, order_N=rows, on_end=on_end)
-        for number, (step, read_place) in enumerate(reading):
-            stand_ins = self._stand_ins(order, place_SB, number)
-            yield self._assembler.begin(step, read_place, stand_ins, epoch=epoch)
-
-    def _timed(
-        self, jobs: Iterable[Job[AudioBatch, FillStats]]
-    ) -> Iterator[Job[AudioBatch, FillStats]]:
-        """Yield jobs, and count the time that planning them takes."""
-        iterator = iter(jobs)
-        while True:
-            begin = time.perf_counter()
-            job = next(iterator, None)
-            self._plan_seconds += time.perf_counter() - begin
-            if job is None:
-                return
-            yield job
-
-    def _stand_ins(self, order: EpochOrder, place_SB: NDArray[np.int64], step: int) -> StandIns:
-        """Return what tells the clips that may stand in for one of a step's."""
-
-        def clips(place: int) -> Iterator[Clip]:
-            for other in stand_in_places(place_SB, step=step, place=place, unit=order.unit):
-                within = other % len(order)
-                yield Clip(row=int(order.rows_M[within]), copy=int(order.copies_M[within]))
-
-        return clips
-
-    def _rows_of_node(self, order: EpochOrder, *, cursor: int) -> NDArray[np.int64]:
-        """Return the rows that the ranks of this machine get, in the order of use."""
-        if len(self.world.ranks_of_node) == self.world.size:
-            return order.rows_M[cursor:].astype(np.int64)
-        place_SB = [
-            replace(self._stripe, rank=rank).deal(order, cursor=cursor)
-            for rank in self.world.ranks_of_node
-        ]
-        places = np.sort(np.concatenate(place_SB, axis=1), axis=1).ravel()
-        return order.rows_M[places % len(order)].astype(np.int64)
-
-    def _steps(self, order: EpochOrder, place_SB: NDArray[np.int64]) -> Iterator[PlannedStep]:
-        """Yield this rank's steps, and where the bytes of each come from."""
-        for place_B, sources in zip(place_SB, self._sources(order, place_SB), strict=True):
-            plan = self._stripe.step(order, place_B)
-            lost_places = self._quarantine.places(plan.rows_B)
-            yield PlannedStep(plan=plan, sources=sources, lost_places=lost_places)
-
-    def _sources(
-        self, order: EpochOrder, place_SB: NDArray[np.int64]
-    ) -> Iterator[Sequence[Source]]:
-        """Yield for each step where its clips come from; asked for step after step."""
-        self._buffer.begin()
-        if not order.has_repeats:
-            yield from itertools.repeat((Source(),) * self._stripe.batch_size, len(place_SB))
-            return
-        rows = order.rows_M[place_SB.ravel() % len(order)].astype(np.int64)
-        next_use_SB = next_uses(rows).reshape(place_SB.shape)
-        is_repeat = np.zeros(len(rows), dtype=np.bool_)
-        is_repeat[next_use_SB[next_use_SB != NEVER]] = True
-        num_bytes = self.index.audio_num_bytes_N[rows]
-        for step in range(len(place_SB)):
-            cut = slice(step * self._stripe.batch_size, (step + 1) * self._stripe.batch_size)
-            yield self._buffer.plan(rows[cut], num_bytes[cut], next_use_SB[step], is_repeat[cut])
 
     def _receive(self, delivery: Delivery) -> None:
         """Move on by one step, and count what it took."""
@@ -445,49 +345,3 @@ def _stores(config: LoaderConfig, store: Store | Sequence[Store] | None) -> Sequ
     if len(stores) != len(urls):
         raise ValueError(f"{len(stores)} stores for {len(urls)} datasets: give one for each")
     return stores
-
-
-def _open_noise(
-    config: LoaderConfig, index: DatasetIndex, store: Store | None
-) -> NoiseSource | None:
-    if config.noise is None:
-        return None
-    return NoiseSource(
-        config.noise,
-        sample_rate_hz=index.sample_rate_hz,
-        seed=config.seed,
-        verify_checksums=config.verify_checksums,
-        settings=_fetch_settings(config),
-        store=store,
-    )
-
-
-def _window_num_samples(config: LoaderConfig, index: DatasetIndex) -> int:
-    if config.crop_seconds is None:
-        return int(index.num_samples_N.max())
-    num_samples = round(config.crop_seconds * index.sample_rate_hz)
-    if num_samples < 1:
-        raise ConfigError(
-            f"crop_seconds={config.crop_seconds!r} is less than one sample at "
-            f"{index.sample_rate_hz} Hz; make it longer"
-        )
-    return num_samples
-
-
-def _fetch_settings(config: LoaderConfig) -> FetchSettings:
-    return FetchSettings(
-        cache_folder=None if config.cache_dir is None else Path(config.cache_dir),
-        cache_bytes=config.cache_bytes,
-        memory_bytes=config.fetch_memory_bytes,
-        num_connections=config.fetch_connections,
-        max_seconds=config.fetch_timeout_seconds,
-    )
-
-
-def _pins_memory(config: LoaderConfig) -> bool:
-    has_cuda = torch.cuda.is_available()
-    if config.pin_memory and not has_cuda:
-        raise ConfigError(
-            "pin_memory=True needs CUDA, which is not there; leave it at None to pin where it can"
-        )
-    return has_cuda if config.pin_memory is None else config.pin_memory

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
-_MAX_ITEMS_AHEAD = 32
+MAX_ITEMS_AHEAD = 32
 """Bound where items are so small, or already so near, that memory is none."""
 
 Item = TypeVar("Item")
@@ -39,7 +39,7 @@ def look_ahead(
         while len(waiting) > num_items_ahead or (num_bytes_ahead > max_bytes and len(waiting) > 1):
             first, announced, num_bytes = waiting.popleft()
             num_bytes_ahead -= num_bytes
-            num_items_ahead = min(num_items_ahead + 2, _MAX_ITEMS_AHEAD)
+            num_items_ahead = min(num_items_ahead + 2, MAX_ITEMS_AHEAD)
             yield first, announced
     while waiting:
         first, announced, _ = waiting.popleft()

@@ -1,23 +1,24 @@
 """A clip that can't be read: read once more, then another one in its place, marked as padding.
 
-Axes: B rows of a batch, T samples.
+Axes: B rows of a batch.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from loader.batch import AudioBatch
+from loader.batch import ClipBatch
 from loader.config import LoaderConfig
 from loader.crop import choose_windows
 from loader.dataset import DatasetIndex
-from loader.decode import decode_windows
 from loader.flac_decoder import ClipWindow
 from loader.quarantine import READ_ERRORS, Quarantine
 from loader.replacement import Clip, Replaced
+from loader.rows import Rows
 from shardwriter.errors import ErrorBudgetError
 
 
@@ -30,11 +31,11 @@ class Mender:
     quarantine: Quarantine
     read_again: Callable[[int], bytes]
     """Returns a row's encoded audio, straight from its store."""
-    window_num_samples: int
+    rows: Rows[Any]
 
     def mend(
         self,
-        batch: AudioBatch,
+        batch: ClipBatch,
         place: int,
         clip: Clip,
         stand_ins: Iterator[Clip],
@@ -67,19 +68,14 @@ class Mender:
             "rank has left in the epoch; `melstream verify URL` tells what is damaged"
         )
 
-    def _fill(self, batch: AudioBatch, place: int, clip: Clip, *, epoch: int) -> bool:
+    def _fill(self, batch: ClipBatch, place: int, clip: Clip, *, epoch: int) -> bool:
         """Read a clip anew and decode it into a row; if that fails, quarantine it."""
         if clip.row in self.quarantine:
             self.quarantine.count(clip.row, epoch=epoch)
             return False
         try:
             data = self.read_again(clip.row)
-            decode_windows(
-                [self._window(clip, data, place=place, epoch=epoch)],
-                batch.wave_BT.numpy(),
-                sample_rate_hz=self.index.sample_rate_hz,
-                verify_checksums=self.config.verify_checksums,
-            )
+            self.rows.decode([self._window(clip, data, place=place, epoch=epoch)], batch)
         except READ_ERRORS as err:
             self.quarantine.add(clip.row, err, epoch=epoch)
             return False
@@ -89,8 +85,8 @@ class Mender:
         rows_B = np.array([clip.row])
         windows = choose_windows(
             self.index.keys_of(rows_B),
-            self.index.num_samples_N[rows_B],
-            window_num_samples=self.window_num_samples,
+            self.rows.clip_lengths_N[rows_B],
+            window_num_samples=self.rows.window_length,
             crop=self.config.crop,
             seed=self.config.seed,
             epoch=epoch,
@@ -101,16 +97,15 @@ class Mender:
             row=place,
             start=int(windows.start_B[0]),
             num_samples=int(windows.num_samples_B[0]),
-            clip_num_samples=int(self.index.num_samples_N[clip.row]),
+            clip_num_samples=int(self.rows.clip_lengths_N[clip.row]),
             where=self.index.where(clip.row),
         )
 
-    def _mark(self, batch: AudioBatch, place: int, clip: Clip) -> None:
+    def _mark(self, batch: ClipBatch, place: int, clip: Clip) -> None:
         target_BK: NDArray[np.float32] = self.index.targets_of(np.array([clip.row]))
         batch.target_BK[place] = torch.from_numpy(target_BK[0])
-        batch.num_samples_B[place] = min(
-            int(self.index.num_samples_N[clip.row]), self.window_num_samples
-        )
+        length = min(int(self.rows.clip_lengths_N[clip.row]), self.rows.window_length)
+        self.rows.set_length(batch, place, length)
         batch.copy_B[place] = clip.copy
         rows_B = np.array([clip.row])
         for name, column in self.index.targets.items():

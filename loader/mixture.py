@@ -15,6 +15,7 @@ from loader.dataset_config import DatasetConfig
 from loader.label_map import with_mapped_labels
 from loader.targets import merge_targets
 from shardwriter.errors import ConfigError
+from shardwriter.schema import FeatureFormat
 from shardwriter.storage import Store
 
 
@@ -51,7 +52,8 @@ def merge(indices: Sequence[DatasetIndex]) -> DatasetIndex:
     targets. Groups of different datasets are different groups.
 
     Raises:
-        ConfigError: the sample rates differ, or the kinds of a target.
+        ConfigError: the sample rates differ, or the kinds of a target, or some hold features and
+            others audio or other features.
     """
     rates = {index.stores[0].url: index.sample_rate_hz for index in indices}
     if len(set(rates.values())) > 1:
@@ -59,6 +61,7 @@ def merge(indices: Sequence[DatasetIndex]) -> DatasetIndex:
         raise ConfigError(
             f"datasets of different sample rates can't share a batch ({shown}); ingest them at one"
         )
+    features = _same_features(indices)
     labels = tuple(dict.fromkeys(label for index in indices for label in index.labels))
     id_by_label = {label: number for number, label in enumerate(labels)}
     label_ids = [
@@ -92,7 +95,28 @@ def merge(indices: Sequence[DatasetIndex]) -> DatasetIndex:
         label_ids=np.concatenate(label_ids),
         keys=pa.concat_arrays([index.keys for index in indices]),
         targets=merge_targets([index.targets for index in indices], [len(i) for i in indices]),
+        features=features,
     )
+
+
+def _same_features(indices: Sequence[DatasetIndex]) -> FeatureFormat | None:
+    """Return what the datasets hold in place of audio.
+
+    Raises:
+        ConfigError: not all hold the same.
+    """
+    features = [index.features for index in indices]
+    if len({None if each is None else each.digest for each in features}) > 1:
+        shown = ", ".join(
+            f"{index.stores[0].url}: "
+            + ("audio" if index.features is None else f"features of {index.features.preset}")
+            for index in indices
+        )
+        raise ConfigError(
+            f"datasets of audio and of features, or of different features, can't share a batch "
+            f"({shown}); cache the features of all with one preset, or load the audio of all"
+        )
+    return features[0]
 
 
 def _shifted(arrays: Sequence[NDArray[np.int32]], starts: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -3,9 +3,10 @@
 Axes: B rows of a batch, T samples, P rows of a part of the batch, N noise clips.
 """
 
-import threading
-from collections import OrderedDict
+import contextlib
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,13 @@ from numpy.typing import NDArray
 from loader.dataset import DatasetIndex
 from loader.decode import decode_windows
 from loader.flac_decoder import ClipWindow
+from loader.look_ahead import look_ahead
 from loader.mixture import open_datasets
 from loader.noise import NoiseConfig
+from loader.noise_clips import NoiseClips
 from loader.noise_level import mix_noise
 from loader.randomness import Operation, sample_ids, sample_uniform
+from loader.resampling_buffer import PlannedStep
 from loader.stream import FetchSettings, SampleReader
 from shardwriter.errors import ConfigError
 from shardwriter.storage import Store, open_store
@@ -35,6 +39,9 @@ class NoisePlan:
     start_B: NDArray[np.int64]
     """First sample of it; noise that ends before the clip does goes on from its beginning."""
     snr_db_B: NDArray[np.float32]
+
+
+Item = TypeVar("Item")
 
 
 class NoiseSource:
@@ -68,6 +75,8 @@ class NoiseSource:
         self._seed = seed if config.seed is None else config.seed
         selection = config.selection
         self._index: DatasetIndex = open_datasets([store or open_store(config.url)], [selection])
+        if self._index.features is not None:
+            raise ConfigError(f"{config.url} holds features, not audio that could be mixed in")
         if self._index.sample_rate_hz != sample_rate_hz:
             raise ConfigError(
                 f"the noise at {config.url} has {self._index.sample_rate_hz} Hz, the clips have "
@@ -75,14 +84,19 @@ class NoiseSource:
             )
         self._verify_checksums = verify_checksums
         # Whole shards of noise are not worth their place in a cache: it is kept clip by clip.
-        own_settings = None if settings is None else replace(settings, cache_folder=None)
-        self._reader = SampleReader(
+        own_settings = replace(settings or FetchSettings(), cache_folder=None)
+        reader = SampleReader(
             self._index,
             max_open_shards=_MAX_OPEN_SHARDS,
             verify_checksums=verify_checksums,
             settings=own_settings,
         )
-        self._kept = _KeptClips(max_bytes=config.memory_bytes)
+        self._clips = NoiseClips(
+            self._index,
+            reader,
+            settings=own_settings,
+            max_bytes=config.memory_bytes,
+        )
 
     def describe(self) -> str:
         """Return what decides the noise as text, content included."""
@@ -106,21 +120,55 @@ class NoiseSource:
             epoch: Number of the epoch.
         """
         ids_B = sample_ids(keys, copies_B)
-
-        def uniform_B(operation: Operation) -> NDArray[np.float64]:
-            return sample_uniform(ids_B, seed=self._seed, epoch=epoch, operation=operation)
-
-        row_B = (uniform_B(Operation.LOADER_NOISE_CLIP) * len(self._index)).astype(np.int64)
+        row_B = self._draw_rows(ids_B, epoch=epoch)
+        starts_B = self._uniform(ids_B, Operation.LOADER_NOISE_START, epoch=epoch)
+        shares_B = self._uniform(ids_B, Operation.LOADER_NOISE_SNR, epoch=epoch)
         length_B = self._index.num_samples_N[row_B]
         num_starts_B = np.where(length_B >= num_samples_B, length_B - num_samples_B + 1, length_B)
         low, high = self._config.snr_db
-        snr_db_B = low + uniform_B(Operation.LOADER_NOISE_SNR) * (high - low)
-        has_noise_B = uniform_B(Operation.LOADER_NOISE) < self._config.probability
         return NoisePlan(
-            row_B=np.where(has_noise_B, row_B, NO_NOISE),
-            start_B=(uniform_B(Operation.LOADER_NOISE_START) * num_starts_B).astype(np.int64),
-            snr_db_B=snr_db_B.astype(np.float32),
+            row_B=row_B,
+            start_B=(starts_B * num_starts_B).astype(np.int64),
+            snr_db_B=(low + shares_B * (high - low)).astype(np.float32),
         )
+
+    def read_ahead(
+        self,
+        items: Iterable[tuple[PlannedStep, Item]],
+        index: DatasetIndex,
+        *,
+        epoch: int,
+        on_end: contextlib.ExitStack,
+    ) -> Generator[tuple[PlannedStep, Item], None, None]:
+        """Yield steps as they come; remote noise of those behind them is fetched meanwhile.
+
+        Args:
+            items: Steps of the clips' dataset, each beside what belongs to it.
+            index: That dataset.
+            epoch: Number of the epoch.
+            on_end: Is to be closed when nothing more is mixed; until then threads may fetch.
+        """
+        clips = self._clips
+        if not clips.max_bytes_ahead:
+            yield from items
+            return
+
+        def rows(item: tuple[PlannedStep, Item]) -> NDArray[np.int64]:
+            plan = item[0].plan
+            ids_B = sample_ids(index.keys_of(plan.rows_B), plan.copies_B)
+            row_B = self._draw_rows(ids_B, epoch=epoch)
+            drawn: NDArray[np.int64] = row_B[row_B != NO_NOISE]
+            return drawn
+
+        clips.begin(on_end)
+        with_rows = ((item, rows(item)) for item in items)
+        for (item, _), _ in look_ahead(
+            with_rows,
+            lambda pair: clips.announce(pair[1]),
+            num_bytes_of=lambda pair: clips.num_bytes(pair[1]),
+            max_bytes=clips.max_bytes_ahead,
+        ):
+            yield item
 
     def mix(
         self,
@@ -160,6 +208,18 @@ class NoiseSource:
                 wave_BT[place, :num_samples] = mixed_T
                 snr_db_B[place] = plan.snr_db_B[place]
 
+    def _uniform(
+        self, ids_B: NDArray[np.uint64], operation: Operation, *, epoch: int
+    ) -> NDArray[np.float64]:
+        return sample_uniform(ids_B, seed=self._seed, epoch=epoch, operation=operation)
+
+    def _draw_rows(self, ids_B: NDArray[np.uint64], *, epoch: int) -> NDArray[np.int64]:
+        uniform_B = self._uniform(ids_B, Operation.LOADER_NOISE_CLIP, epoch=epoch)
+        row_B = (uniform_B * len(self._index)).astype(np.int64)
+        decided_B = self._uniform(ids_B, Operation.LOADER_NOISE, epoch=epoch)
+        row_B[decided_B >= self._config.probability] = NO_NOISE
+        return row_B
+
     def _decoded(
         self, plan: NoisePlan, num_samples_B: NDArray[np.int64], places: NDArray[np.int64]
     ) -> NDArray[np.int16]:
@@ -172,7 +232,7 @@ class NoiseSource:
             is_short.append(length < wanted)
             clips.append(
                 ClipWindow(
-                    data=self._kept.get(row) or self._read(row),
+                    data=self._clips.get(row),
                     row=number,
                     start=0 if length < wanted else int(plan.start_B[place]),
                     num_samples=min(length, wanted),
@@ -192,34 +252,3 @@ class NoiseSource:
             start = int(plan.start_B[places[number]])
             noise_PT[number] = np.resize(np.roll(whole_T, -start), noise_PT.shape[1])
         return noise_PT
-
-    def _read(self, row: int) -> bytes:
-        data = self._reader.read(row)
-        self._kept.put(row, data)
-        return data
-
-
-class _KeptClips:
-    """Encoded clips that were used last, within a budget."""
-
-    def __init__(self, *, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._num_bytes = 0
-        self._clips: OrderedDict[int, bytes] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, row: int) -> bytes | None:
-        with self._lock:
-            data = self._clips.get(row)
-            if data is not None:
-                self._clips.move_to_end(row)
-            return data
-
-    def put(self, row: int, data: bytes) -> None:
-        with self._lock:
-            if row in self._clips or len(data) > self._max_bytes:
-                return
-            self._clips[row] = data
-            self._num_bytes += len(data)
-            while self._num_bytes > self._max_bytes:
-                self._num_bytes -= len(self._clips.popitem(last=False)[1])

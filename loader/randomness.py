@@ -60,7 +60,6 @@ class Operation(IntEnum):
     FREQ_MIX_STYLE_PARTNER = 115
     BANK_CLIP = 116
     BANK_SEGMENT = 117
-    NOISE_MIXER = 118
 
     # Noise that the loader mixes in, from 200 on.
     LOADER_NOISE = 200

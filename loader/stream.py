@@ -303,5 +303,4 @@ class SampleReader:
         ]
 
     def _num_bytes(self, step: PlannedStep) -> int:
-        rows_B = step.plan.rows_B[self._places_to_fetch(step)]
-        return int(self._index.audio_num_bytes_N[rows_B].sum())
+        return int(self._index.audio_num_bytes_N[step.plan.rows_B].sum())

@@ -12,6 +12,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from loader.arrow_arrays import as_numpy
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.index import TARGET_PREFIX
 from shardwriter.schema import Settings
@@ -103,9 +104,9 @@ def _column(
             f"{'a number' if labels is None else 'a class'}"
         )
     if labels is None:
-        numbers_N = values.fill_null(float("nan")).to_numpy().astype(np.float32)
+        numbers_N = as_numpy(values, np.float32, null=float("nan"))
         return TargetColumn(labels=None, values_N=numbers_N)
-    ids_N = values.fill_null(NO_CLASS).to_numpy().astype(np.int32)
+    ids_N = as_numpy(values, np.int32, null=NO_CLASS)
     if len(ids_N) and not NO_CLASS <= ids_N.min() <= ids_N.max() < len(labels):
         raise ShardFormatError(
             f"{where}: ids from {ids_N.min()} to {ids_N.max()}, the vocabulary has {len(labels)}"

@@ -15,6 +15,7 @@ import soundfile
 from shardwriter import decode as decoder
 from shardwriter.audio_format import Codec
 from shardwriter.errors import AudioError, ShardFormatError, StorageError
+from shardwriter.feature_format import FEATURE_SUFFIX, FeatureFormat
 from shardwriter.flac_frames import find_frame_offsets
 from shardwriter.foreign_check import foreign_problems
 from shardwriter.index import PCM_HASH_BYTES, IndexRow, crc32c, index_rows, merge_idx, read_idx
@@ -203,8 +204,9 @@ def _label_problems(settings: Settings, row: IndexRow, record: SampleRecord) -> 
         for label_id in record.label_ids
     )
     codec = settings.audio.codec
-    if codec != Codec.SOURCE and record.audio_suffix != codec:
-        yield f"{row.key}: the audio member is .{record.audio_suffix}, the dataset's codec {codec}"
+    expected = codec if settings.features is None else FEATURE_SUFFIX
+    if expected != Codec.SOURCE and record.audio_suffix != expected:
+        yield f"{row.key}: the audio member is .{record.audio_suffix}, expected .{expected}"
     if named != record.labels:
         yield f"{row.key}: label ids {record.label_ids} name {named}, not {record.labels}"
     fields = ("key", "num_samples", "sample_rate_hz", "label_ids", "fold", "group")
@@ -237,6 +239,9 @@ def _target_problems(settings: Settings, row: IndexRow, record: SampleRecord) ->
 def _audio_problems(
     settings: Settings, row: IndexRow, record: SampleRecord, audio: Member
 ) -> Iterator[str]:
+    if settings.features is not None:
+        yield from _feature_problems(settings.features, audio)
+        return
     try:
         decoded = _decode_member(settings, record, audio)
     except (AudioError, soundfile.SoundFileError) as err:
@@ -250,6 +255,18 @@ def _audio_problems(
     elif settings.audio.is_lossless and _sha256(pcm_TC) != record.pcm_sha256:
         yield f"{audio.name}: the decoded samples' SHA-256 is not the one in the label"
     yield from _frame_offset_problems(settings, row, audio)
+
+
+def _feature_problems(features: FeatureFormat, member: Member) -> Iterator[str]:
+    try:
+        features.check_member(member.data, where=member.name)
+    except ShardFormatError as err:
+        yield str(err)
+        return
+    values = np.frombuffer(member.data, dtype="<f2", offset=features.header_num_bytes)
+    num_not_finite = int((~np.isfinite(values)).sum())
+    if num_not_finite:
+        yield f"{member.name}: {num_not_finite} of {len(values)} values are not finite"
 
 
 def _decode_member(

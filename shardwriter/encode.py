@@ -72,8 +72,14 @@ def encode_clip(clip: CleanClip, settings: Settings) -> EncodedSample:
 
     Raises:
         ValueError: a label that the vocabulary lacks, a target that the dataset lacks, an identity
-            that makes no key, no samples, or source bytes missing or in the way.
+            that makes no key, no samples, source bytes missing or in the way, or a dataset of
+            features.
     """
+    if settings.features is not None:
+        raise ValueError(
+            f"clip {clip.id}: {settings.name} holds features; add the clip to the dataset of audio "
+            "that they are made of, and run `melstream cache-features` again"
+        )
     unknown = [label for label in clip.labels if label not in settings.labels]
     if unknown:
         raise ValueError(f"clip {clip.id}: the dataset's vocabulary lacks {unknown}")

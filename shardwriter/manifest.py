@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from shardwriter.audio_format import AudioFormat
 from shardwriter.errors import ConfigError, ReadOnlyError, ShardFormatError
+from shardwriter.feature_format import FeatureFormat
 from shardwriter.json_form import (
     FORMAT_VERSION,
     Json,
@@ -76,6 +77,8 @@ class Manifest:
         }
         if settings.foreign is not None:
             row["foreign"] = asdict(settings.foreign)
+        if settings.features is not None:
+            row["features"] = settings.features.to_json()
         if settings.targets:
             row["targets"] = {name: asdict(target) for name, target in settings.targets.items()}
         return json.dumps(row, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
@@ -97,6 +100,9 @@ class Manifest:
                     audio=AudioFormat(**row["audio"]),
                     labels=tuple(row["labels"]),
                     foreign=ForeignFormat.from_json(row["foreign"]) if "foreign" in row else None,
+                    features=(
+                        FeatureFormat.from_json(row["features"]) if "features" in row else None
+                    ),
                     processing=row["processing"],
                     targets={
                         name: Target.from_json(target)

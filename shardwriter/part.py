@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from shardwriter.errors import ReplacedError, StorageError
 
-_PIECE_BYTES = 64 << 10
-"""Asked of a connection at a time: as much may be fetched twice when it is lost."""
+_PIECE_BYTES = 1 << 20
+"""Asked of a connection at a time, which gives what has come of it: each time is a turn at
+Python's lock."""
 _PROGRESS_BYTES = 256 << 10
 """A request that brought so much was worth its while, and is not counted as a failure."""
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -114,7 +115,8 @@ def drain(
     """Return up to `num_bytes` bytes of an answer's body, and what cut it short if anything did.
 
     Args:
-        read: Returns at most so many of the body's next bytes.
+        read: Returns at most so many of the body's next bytes, without waiting for all of them:
+            what it holds back is lost with the connection.
         num_bytes: Bytes that should come.
         deadline: On `time.monotonic`'s clock: a body that trickles is given up then.
         lost: Exceptions that mean a lost connection.

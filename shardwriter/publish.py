@@ -2,14 +2,14 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shardwriter.errors import ConfigError, GroupStraddlesError, ShardFormatError
-from shardwriter.index import merge_idx, read_idx
+from shardwriter.index import idx_to_bytes, merge_idx, read_idx
 from shardwriter.json_form import Json
 from shardwriter.manifest import Manifest, build_manifest, load_manifest, load_parts
 from shardwriter.overlaps import (
@@ -32,6 +32,7 @@ from shardwriter.schema import (
     part_name,
 )
 from shardwriter.storage import Store
+from shardwriter.tarshard import TarShard
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +145,37 @@ def publish_manifest(
     )
     store.put(MANIFEST_NAME, manifest.to_json_bytes(), replace=True)
     return Published(manifest=manifest, straddling_groups=straddling, duplicates=duplicates)
+
+
+def publish_shard(
+    store: Store, shard: TarShard, *, put_tar: Callable[[], str], split: str, settings: Settings
+) -> ShardEntry:
+    """Publish a shard: the tar, then its index, then the part that says it is done.
+
+    Args:
+        store: Where to.
+        shard: What was written; it is closed here.
+        put_tar: Puts the shard's file into the store, and returns its name there.
+        split: The split of all of its samples.
+        settings: Of the dataset.
+    """
+    sha256 = shard.close()
+    num_bytes = shard.path.stat().st_size
+    tar = put_tar()
+    idx = idx_to_bytes(shard.rows)
+    entry = ShardEntry(
+        tar=tar,
+        split=split,
+        num_samples=len(shard.rows),
+        num_bytes=num_bytes,
+        duration_seconds=shard.duration_seconds,
+        sha256=sha256,
+        idx_sha256=hashlib.sha256(idx).hexdigest(),
+        settings_digest=settings.digest,
+    )
+    store.put(idx_name(tar), idx)
+    store.put(part_name(tar), entry.to_json_bytes())
+    return entry
 
 
 def merge_lanes(

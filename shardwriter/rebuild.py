@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from shardwriter.audio_format import AudioFormat, Codec
 from shardwriter.errors import ConfigError, ShardFormatError
+from shardwriter.feature_format import FEATURE_SUFFIX
 from shardwriter.flac_frames import find_frame_offsets, read_stream_info
 from shardwriter.foreign import scan_foreign_shard
 from shardwriter.foreign_index import number_labels
@@ -147,6 +148,11 @@ class DatasetTraits:
         """Return the settings, and what of them could not be recovered."""
         is_encoded = len(self._suffixes) == len(self._rates) == 1
         is_encoded = is_encoded and self._suffixes <= {Codec.FLAC, Codec.WAV, Codec.OPUS}
+        if FEATURE_SUFFIX in self._suffixes:
+            raise ConfigError(
+                "the tars hold features, and what preset they are of stood in dataset.json only: "
+                "restore that, or run `melstream cache-features` again"
+            )
         if len(self._names) != 1:
             raise ConfigError(f"the tars are not of one dataset: names {sorted(self._names)}")
         num_labels = max(self._labels, default=-1) + 1

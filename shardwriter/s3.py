@@ -10,6 +10,7 @@ from shardwriter.object_names import is_hidden
 from shardwriter.part import Part
 from shardwriter.s3_bucket import S3Bucket
 from shardwriter.s3_errors import reporting
+from shardwriter.s3_get import S3Getter
 from shardwriter.s3_options import S3Options
 from shardwriter.s3_publish import Publisher
 from shardwriter.s3_put import abort_stale_uploads, stated_sha256
@@ -31,7 +32,8 @@ class S3Store:
             options: How to reach it.
         """
         self._bucket = S3Bucket(bucket, prefix, options or S3Options())
-        self._publisher = Publisher(self._bucket)
+        self._getter = S3Getter(self._bucket)
+        self._publisher = Publisher(self._bucket, self._getter)
         self._scratch: Path | None = None
 
     def __reduce__(self) -> tuple[type["S3Store"], tuple[str, str, S3Options]]:
@@ -100,7 +102,7 @@ class S3Store:
         head = self._bucket.head(key)
         if head is None:
             return None
-        return stated_sha256(head) or object_sha256(self._bucket, key)
+        return stated_sha256(head) or object_sha256(self._getter, key)
 
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names of the objects below the folder `prefix`, page by page."""
@@ -118,12 +120,12 @@ class S3Store:
 
     def read(self, name: str) -> bytes:
         """Return the whole object."""
-        return read_object(self._bucket, self._bucket.key(name))
+        return read_object(self._getter, self._bucket.key(name))
 
     def read_range(self, name: str, start: int, num_bytes: int) -> bytes:
         """Return a part of the object; after a lost connection it goes on at the byte."""
         return read_object(
-            self._bucket, self._bucket.key(name), start=start, stop=start + num_bytes
+            self._getter, self._bucket.key(name), start=start, stop=start + num_bytes
         )
 
     def read_part(
@@ -131,7 +133,7 @@ class S3Store:
     ) -> Part:
         """Make one request for a part of the object, without trying again."""
         return read_object_part(
-            self._bucket,
+            self._getter,
             self._bucket.key(name),
             start=start,
             stop=stop,

@@ -4,9 +4,11 @@ import os
 import random
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
+import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,14 +17,27 @@ from shardwriter.errors import ConfigError
 from shardwriter.object_names import name_parts
 from shardwriter.s3_errors import NOT_FOUND, as_ours, error_status
 from shardwriter.s3_options import S3Options
+from shardwriter.s3_request import OVERHEARD
 
 if TYPE_CHECKING:
+    from botocore.credentials import Credentials
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _MAX_CONNECTIONS = 128
 """As many as any reader may use at a time; they are made when they are needed."""
 _MAX_PAUSE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Connected:
+    """A client, and what it signs with and trusts, for requests beside it."""
+
+    client: "S3Client"
+    credentials: "Credentials | None"
+    """They renew themselves where boto3's do, being the same; None where it found none."""
+    ca_file: str | None
+    """Certificates to trust; None for those that come with boto3."""
 
 
 class S3Bucket:
@@ -33,8 +48,8 @@ class S3Bucket:
         self.prefix = prefix
         self.options = options
         self._lock = threading.Lock()
-        self._clients: dict[tuple[int, int], S3Client] = {}
-        self._session: boto3.Session | None = None
+        self._clients: dict[tuple[int, int], Connected] = {}
+        self._sessions: tuple[botocore.session.Session, boto3.Session] | None = None
 
     @property
     def url(self) -> str:
@@ -60,19 +75,23 @@ class S3Bucket:
         return self.client_with(self.options.max_attempts)
 
     def client_with(self, max_attempts: int) -> "S3Client":
-        """Return the client of this process that makes so many attempts at a request.
+        """Return the client of this process that makes so many attempts at a request."""
+        return self.connected_with(max_attempts).client
 
-        With one, its user sees each answer, and so that a store is throttling. A child that was
-        forked must not share its parent's sockets, so that it gets a client of its own.
+    def connected_with(self, max_attempts: int) -> Connected:
+        """Return the client of this process that makes so many attempts, and what it uses.
+
+        With one attempt, its user sees each answer, and so that a store is throttling. A child that
+        was forked must not share its parent's sockets, so that it gets a client of its own.
         """
         with self._lock:
             kind = (os.getpid(), max_attempts)
-            client = self._clients.get(kind)
-            if client is None:
-                client = self._clients[kind] = self._make_client(max_attempts)
-            return client
+            connected = self._clients.get(kind)
+            if connected is None:
+                connected = self._clients[kind] = self._connect(max_attempts)
+            return connected
 
-    def renewed(self, stale: "S3Client", max_attempts: int) -> "S3Client":
+    def renewed(self, stale: Connected, max_attempts: int) -> Connected:
         """Return a client that has read its credentials anew, in place of `stale`.
 
         Many threads meet the end of a token at once: the first one makes the client for all.
@@ -81,8 +100,8 @@ class S3Bucket:
         with self._lock:
             if self._clients.get(kind) is stale:
                 del self._clients[kind]
-                self._session = None
-        return self.client_with(max_attempts)
+                self._sessions = None
+        return self.connected_with(max_attempts)
 
     def pause(self, attempt: int) -> None:
         """Wait before attempt 1, 2, ...: a random time, up to twice as long each time."""
@@ -100,7 +119,7 @@ class S3Bucket:
         except BotoCoreError as err:
             raise as_ours(err, where=self.url_of(key)) from err
 
-    def _make_client(self, max_attempts: int) -> "S3Client":
+    def _connect(self, max_attempts: int) -> Connected:
         options = self.options
         config = Config(
             connect_timeout=options.connect_timeout_seconds,
@@ -118,12 +137,22 @@ class S3Bucket:
         )
         try:
             # A session keeps what it read for its first client, which takes most of the time.
-            if self._session is None:
-                self._session = boto3.Session(profile_name=options.profile)
-            return self._session.client("s3", endpoint_url=options.endpoint_url, config=config)
+            if self._sessions is None:
+                core = botocore.session.Session(profile=options.profile)
+                self._sessions = core, boto3.Session(botocore_session=core)
+            core, session = self._sessions
+            client = session.client("s3", endpoint_url=options.endpoint_url, config=config)
+            credentials = None if options.anonymous else core.get_credentials()
         except BotoCoreError as err:
             raise as_ours(err, where=self.url) from err
         except ValueError as err:  # botocore's way to refuse an endpoint
             raise ConfigError(
                 f"{self.url}: {err}; an endpoint looks like https://host:port, see AWS_ENDPOINT_URL"
             ) from err
+        OVERHEARD.listen_to(client)
+        return Connected(
+            client=client,
+            credentials=credentials,
+            # The second is not ours to read, but all requests must trust the same servers.
+            ca_file=core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE"),
+        )

@@ -5,6 +5,7 @@ URLs never enter them.
 """
 
 import contextlib
+import ssl
 from collections.abc import Iterator
 
 from botocore import exceptions as boto
@@ -40,7 +41,9 @@ _THROTTLED = frozenset(
         "ThrottlingException", "TooManyRequests",
     }
 )  # fmt: skip
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_EXPIRED = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "TokenRefreshRequired"}
+)
 _ELSEWHERE = frozenset(
     {"301", "307", "AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"}
 )
@@ -76,8 +79,13 @@ def error_status(error: boto.ClientError) -> int:
 
 
 def has_expired(error: boto.ClientError) -> bool:
-    """Tell whether the store refused credentials that were good before."""
+    """Tell whether the store refused credentials that may have been good before."""
     return error_code(error) in _EXPIRED
+
+
+def is_for_boto3(error: boto.ClientError) -> bool:
+    """Tell whether boto3 knows a way on: another region, or credentials read anew."""
+    return has_expired(error) or error_code(error) in _ELSEWHERE
 
 
 @contextlib.contextmanager
@@ -89,8 +97,13 @@ def reporting(where: str) -> Iterator[None]:
         raise as_ours(err, where=where) from err
 
 
-def as_ours(error: boto.ClientError | boto.BotoCoreError, *, where: str) -> MelstreamError:
-    """Return the error of ours that says the same."""
+def as_ours(error: Exception, *, where: str) -> MelstreamError:
+    """Return the error of ours that says the same.
+
+    Args:
+        error: botocore's, or of the standard library's sockets and HTTP client.
+        where: The URL of the object or store.
+    """
     if isinstance(error, boto.ClientError):
         return _answered(error, where=where)
     if isinstance(error, _CREDENTIALS):
@@ -100,7 +113,7 @@ def as_ours(error: boto.ClientError | boto.BotoCoreError, *, where: str) -> Mels
         )
     if isinstance(error, _SETTINGS):
         return ConfigError(f"{where}: {error}; mend AWS_PROFILE, --profile or ~/.aws/config")
-    if isinstance(error, boto.SSLError):
+    if isinstance(error, boto.SSLError | ssl.SSLCertVerificationError):
         return StorageError(
             f"{where}: the secure connection was refused; is the endpoint https, and AWS_CA_BUNDLE "
             "its certificate?"

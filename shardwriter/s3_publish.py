@@ -29,6 +29,7 @@ from shardwriter.s3_errors import (
     error_status,
     reporting,
 )
+from shardwriter.s3_get import S3Getter
 from shardwriter.s3_put import Content, put_bytes, put_parts, stated_sha256
 from shardwriter.s3_read import object_sha256
 
@@ -46,8 +47,9 @@ _HEADER_REFUSED = frozenset(
 class Publisher:
     """Puts objects below one prefix of a bucket."""
 
-    def __init__(self, bucket: S3Bucket) -> None:
+    def __init__(self, bucket: S3Bucket, getter: S3Getter) -> None:
         self._bucket = bucket
+        self._getter = getter
         self._lock = threading.Lock()
         self._is_conditional: bool | None = None
 
@@ -122,7 +124,7 @@ class Publisher:
             return False
         stated = stated_sha256(held)
         if held["ContentLength"] != content.num_bytes or content.sha256 != (
-            stated or object_sha256(self._bucket, content.key)
+            stated or object_sha256(self._getter, content.key)
         ):
             raise OtherContentError(
                 f"{self._bucket.url_of(content.key)} is there already with other content "

@@ -2,28 +2,18 @@
 
 import hashlib
 import time
-from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from shardwriter.errors import ReplacedError, TransientStorageError
 from shardwriter.part import Part, Shortfall, drain, read_resuming, stop_of_answer
-from shardwriter.s3_bucket import S3Bucket
-from shardwriter.s3_errors import (
-    PRECONDITION_FAILED,
-    as_ours,
-    error_code,
-    error_status,
-    has_expired,
-)
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, GetObjectRequestTypeDef
+from shardwriter.s3_errors import PRECONDITION_FAILED, as_ours, error_code, error_status
+from shardwriter.s3_get import LOST, S3Getter
 
 _HASHED_BYTES = 8 << 20
 
 
-def read_object(bucket: S3Bucket, key: str, *, start: int = 0, stop: int | None = None) -> bytes:
+def read_object(getter: S3Getter, key: str, *, start: int = 0, stop: int | None = None) -> bytes:
     """Return the bytes of an object from `start` up to `stop`, or to its end if that comes first.
 
     Raises:
@@ -34,10 +24,11 @@ def read_object(bucket: S3Bucket, key: str, *, start: int = 0, stop: int | None 
         raise ValueError(f"not a range of bytes: {start} to {stop}")
     if stop == start:
         return b""
+    bucket = getter.bucket
     where = bucket.url_of(key)
 
     def ask(position: int, version: str | None) -> Part:
-        return _ask(bucket, key, start=position, stop=stop, version=version)
+        return _ask_until_answered(getter, key, start=position, stop=stop, version=version)
 
     def on_shortfall(shortfall: Shortfall) -> None:
         if shortfall.num_failures >= bucket.options.max_attempts:
@@ -52,7 +43,7 @@ def read_object(bucket: S3Bucket, key: str, *, start: int = 0, stop: int | None 
 
 
 def read_object_part(
-    bucket: S3Bucket, key: str, *, start: int, stop: int, version: str | None, max_seconds: float
+    getter: S3Getter, key: str, *, start: int, stop: int, version: str | None, max_seconds: float
 ) -> Part:
     """Make one request for a range, and return what came of it; who asks decides what to do then.
 
@@ -62,22 +53,15 @@ def read_object_part(
         ReplacedError: the object has not the version asked for.
         StorageError: missing, denied, or a store that doesn't answer what it was asked.
     """
-    return _ask(
-        bucket,
-        key,
-        start=start,
-        stop=stop,
-        version=version,
-        max_attempts=1,
-        deadline=time.monotonic() + max_seconds,
-    )
+    deadline = time.monotonic() + max_seconds
+    return _ask(getter, key, start=start, stop=stop, version=version, deadline=deadline)
 
 
-def object_sha256(bucket: S3Bucket, key: str) -> str:
+def object_sha256(getter: S3Getter, key: str) -> str:
     """Return the SHA-256 of an object's content, read in pieces, in hexadecimal."""
     digest = hashlib.sha256()
     position = 0
-    while piece := read_object(bucket, key, start=position, stop=position + _HASHED_BYTES):
+    while piece := read_object(getter, key, start=position, stop=position + _HASHED_BYTES):
         digest.update(piece)
         position += len(piece)
         if len(piece) < _HASHED_BYTES:
@@ -85,65 +69,51 @@ def object_sha256(bucket: S3Bucket, key: str) -> str:
     return digest.hexdigest()
 
 
+def _ask_until_answered(
+    getter: S3Getter, key: str, *, start: int, stop: int | None, version: str | None
+) -> Part:
+    bucket = getter.bucket
+    for attempt in range(1, bucket.options.max_attempts):
+        try:
+            return _ask(getter, key, start=start, stop=stop, version=version)
+        except ReplacedError:
+            raise
+        except TransientStorageError:
+            bucket.pause(attempt)
+    return _ask(getter, key, start=start, stop=stop, version=version)
+
+
 def _ask(
-    bucket: S3Bucket,
+    getter: S3Getter,
     key: str,
     *,
     start: int,
     stop: int | None,
     version: str | None,
-    max_attempts: int | None = None,
     deadline: float | None = None,
 ) -> Part:
-    where = bucket.url_of(key)
-    request: GetObjectRequestTypeDef = {
-        "Bucket": bucket.name,
-        "Key": key,
-        "Range": f"bytes={start}-{'' if stop is None else stop - 1}",
-    }
-    if version is not None:
-        request["IfMatch"] = version
+    where = getter.bucket.url_of(key)
+    byte_range = f"{start}-{'' if stop is None else stop - 1}"
     try:
-        response = _get_object(bucket, request, max_attempts or bucket.options.max_attempts)
+        with getter.get(key, byte_range=byte_range, version=version) as answer:
+            answer_stop = stop_of_answer(
+                answer.content_range,
+                start=start,
+                stop=stop,
+                content_length=answer.content_length,
+                where=where,
+            )
+            data, interruption = drain(
+                answer.read, answer_stop - start, deadline=deadline, lost=LOST
+            )
+            return Part(
+                data=data, version=answer.version, stop=answer_stop, interruption=interruption
+            )
     except ClientError as err:
         if error_code(err) == "InvalidRange":
             return Part(data=b"", version=version, stop=start)  # begins at the object's end
         if error_status(err) == PRECONDITION_FAILED:
             raise ReplacedError(f"{where} was replaced while it was read; read it again") from err
         raise as_ours(err, where=where) from err
-    except BotoCoreError as err:
+    except LOST as err:
         raise as_ours(err, where=where) from err
-    body = response["Body"]
-    try:
-        answer_stop = stop_of_answer(
-            response.get("ContentRange", ""),
-            start=start,
-            stop=stop,
-            content_length=response.get("ContentLength"),
-            where=where,
-        )
-        data, interruption = drain(
-            body.read, answer_stop - start, deadline=deadline, lost=(BotoCoreError,)
-        )
-    finally:
-        body.close()
-    return Part(
-        data=data, version=response.get("ETag"), stop=answer_stop, interruption=interruption
-    )
-
-
-def _get_object(
-    bucket: S3Bucket, request: "GetObjectRequestTypeDef", max_attempts: int
-) -> "GetObjectOutputTypeDef":
-    """Ask once more with fresh credentials if the ones in use have expired.
-
-    Those of roles and single sign-on renew themselves inside boto3. Those in `~/.aws/credentials`
-    don't, though another program may have renewed the file meanwhile.
-    """
-    client = bucket.client_with(max_attempts)
-    try:
-        return client.get_object(**request)
-    except ClientError as err:
-        if not has_expired(err):
-            raise
-        return bucket.renewed(client, max_attempts).get_object(**request)

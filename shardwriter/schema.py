@@ -6,6 +6,7 @@ Layout of a dataset (the README documents it for other implementers)::
       dataset.json                   the manifest, published last
       index/<split>.parquet          one row a sample: what planning and a checked read need
       <split>/<name>-NNNNNN.tar      ustar; per sample two adjacent members KEY.flac, KEY.json
+                                     (of features: KEY.mel.npy, KEY.json)
       <split>/<name>-LANE-NNNNNN.tar the same, by one of several writers at once (p003of064)
       <split>/<name>-NNNNNN.idx      per shard: the index rows and the FLAC frame offsets (parquet)
       parts/<split>/<name>-NNNNNN.json   its manifest part: a shard is done iff this is there
@@ -24,6 +25,7 @@ from typing import Any
 
 from shardwriter.audio_format import AudioFormat
 from shardwriter.errors import ShardFormatError
+from shardwriter.feature_format import FeatureFormat as FeatureFormat  # for the loader, too
 from shardwriter.json_form import (
     FORMAT_VERSION,
     Json,
@@ -186,7 +188,7 @@ class SampleRecord:
     """Hash of the samples as little-endian int16, before encoding: the identity of the audio.
     FLAC and WAV decode to it. For `source` it is that of the clip mixed down to mono."""
     audio_suffix: str = "flac"
-    """Extension of the audio member."""
+    """Extension of the audio member, or of that of its features; all else is that of the audio."""
     source: SourceInfo | None = None
     clean: CleanInfo | None = None
     fold: int | None = None
@@ -320,6 +322,8 @@ class Settings:
     """The vocabulary: a label's id is its position."""
     foreign: ForeignFormat | None = None
     """Set for shards that others made; they hold no JSON member of ours."""
+    features: FeatureFormat | None = None
+    """Set for shards of features in place of audio; `audio` then tells of what they were made."""
     processing: Json = field(default_factory=dict)
     """What was done to every clip (`CleanOptions.to_json()`): shards of one dataset agree in it."""
     targets: Mapping[str, Target] = field(default_factory=dict)
@@ -342,6 +346,8 @@ class Settings:
         row = asdict(self)
         if self.foreign is None:
             del row["foreign"]  # as it was before there were foreign datasets
+        if self.features is None:
+            del row["features"]  # as it was before there were features
         if not self.targets:
             del row["targets"]  # as it was before there were targets
         return hashlib.sha256(canonical_json(row)).hexdigest()

@@ -1,7 +1,6 @@
 """ShardWriter: encoded samples in, published shards out; decides when a shard is full."""
 
 import contextlib
-import hashlib
 import logging
 import shutil
 import tempfile
@@ -12,11 +11,16 @@ from typing import Any, Self
 
 from shardwriter.encode import CleanClip, encode_clip
 from shardwriter.errors import GroupStraddlesError, OtherContentError, StorageError
-from shardwriter.index import idx_to_bytes
 from shardwriter.json_form import canonical_json
 from shardwriter.manifest import Manifest
 from shardwriter.overlaps import DuplicateAudio, GroupRule, StraddlingGroup
-from shardwriter.publish import Published, load_held, load_held_of_lane, publish_manifest
+from shardwriter.publish import (
+    Published,
+    load_held,
+    load_held_of_lane,
+    publish_manifest,
+    publish_shard,
+)
 from shardwriter.schema import (
     EncodedSample,
     SampleRecord,
@@ -25,7 +29,6 @@ from shardwriter.schema import (
     TarName,
     check_lane,
     check_split,
-    idx_name,
     part_name,
     tar_name,
 )
@@ -239,22 +242,13 @@ class ShardWriter:
     def _publish(self, split: str) -> None:
         """Publish a shard: the tar, then its index, then the part that says it is done."""
         shard = self._open[split]
-        sha256 = shard.close()
-        num_bytes = shard.path.stat().st_size
-        tar = self._put_tar(split, shard)
-        idx = idx_to_bytes(shard.rows)
-        entry = ShardEntry(
-            tar=tar,
+        entry = publish_shard(
+            self._store,
+            shard,
+            put_tar=lambda: self._put_tar(split, shard),
             split=split,
-            num_samples=len(shard.rows),
-            num_bytes=num_bytes,
-            duration_seconds=shard.duration_seconds,
-            sha256=sha256,
-            idx_sha256=hashlib.sha256(idx).hexdigest(),
-            settings_digest=self.settings.digest,
+            settings=self.settings,
         )
-        self._store.put(idx_name(tar), idx)
-        self._store.put(part_name(tar), entry.to_json_bytes())
         self._entries.append(entry)
         del self._open[split]
         if self._on_published is not None:

@@ -49,5 +49,7 @@ class Attempt:
     """Hash of the encoded source bytes, if they came whole."""
     pcm_sha256: str | None = None
     """Hash of the clip's samples as the shard holds them, if it got there."""
+    fetch_mode: str | None = None
+    """How much of the source came: `prefix`, `range` or `whole`, where there is a choice."""
     licence: str | None = None
     """What the site says of the licence; it can't be found out later."""

@@ -1,6 +1,7 @@
 """A circuit breaker: stops asking where every answer would be the same, and says nothing of clips.
 
     closed ── blocked in a row, or a burst of blocks and lost connections ──▶ open
+    closed ── the source asks for a long pause ──▶ open
     closed ── a burst of failures that might be the clips' own ──▶ half open
     open ── the wait is over ──▶ half open: canaries are tried ── they came ──▶ closed
                                                 └─ they didn't ──▶ open, for twice as long
@@ -103,6 +104,22 @@ class Breaker:
             reason = f"{num_silent + num_odd} of the last {len(recent)} clips failed"
             return replace(seen, state=BreakerState.HALF_OPEN, reason=reason)
         return seen
+
+    def told_to_wait(self, seconds: float, *, now: float) -> "Breaker":
+        """Return the breaker after the source asked for a pause: open, if it was closed.
+
+        Args:
+            seconds: The pause; of a longer one than `max_wait_seconds` no more is waited for.
+            now: The time.
+        """
+        if self.state != BreakerState.CLOSED:
+            return self
+        return replace(
+            self,
+            state=BreakerState.OPEN,
+            until=now + min(seconds, self.policy.max_wait_seconds),
+            reason=f"the source asks for a pause of {seconds:,.0f} s",
+        )
 
     def at(self, now: float) -> "Breaker":
         """Return the breaker as it is at a time: an open one whose wait is over is half open."""

@@ -16,6 +16,7 @@ def classify(
     is_media: bool = False,
     warnings: Sequence[str] = (),
     playability: Sequence[str] = (),
+    retry_after_seconds: float | None = None,
 ) -> Outcome:
     """Return what a failure means.
 
@@ -26,13 +27,18 @@ def classify(
             there 403 and 404 speak of the media's URL, not of the video.
         warnings: yt-dlp's warnings during the try.
         playability: YouTube's playability status by client, e.g. `web:UNPLAYABLE`.
+        retry_after_seconds: The pause that the server asked for, if it did.
 
     Returns:
         The outcome; code `unknown` where no rule knows the failure. The evidence holds all that
         the rules looked at, so that `classify_evidence` can judge it again.
     """
     evidence = collect_evidence(
-        problem, is_media=is_media, warnings=warnings, playability=playability
+        problem,
+        is_media=is_media,
+        warnings=warnings,
+        playability=playability,
+        retry_after_seconds=retry_after_seconds,
     )
     code, group = classify_evidence(evidence)
     return Outcome(code=code, group=group, evidence=evidence, rules_version=RULES_VERSION)

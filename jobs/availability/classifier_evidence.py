@@ -24,9 +24,10 @@ def collect_evidence(
     is_media: bool = False,
     warnings: Sequence[str] = (),
     playability: Sequence[str] = (),
+    retry_after_seconds: float | None = None,
 ) -> Evidence:
     """Return what is kept of a problem: bounded, redacted, and all that the rules look at."""
-    chain = [] if isinstance(problem, str) else list(_chain(problem))
+    chain = [] if isinstance(problem, str) else list(causes(problem))
     text = problem if isinstance(problem, str) else _text(chain)
     return Evidence(
         text=redact(text),
@@ -37,6 +38,7 @@ def collect_evidence(
         is_expected=_is_expected(chain),
         playability=_bounded(playability),
         countries=_bounded(_countries(chain)),
+        retry_after_seconds=retry_after_seconds,
         warnings=tuple(cut(redact(line), _MAX_WARNING_BYTES) for line in warnings[-_MAX_WARNINGS:]),
     )
 
@@ -45,7 +47,7 @@ def _bounded(items: Sequence[str]) -> tuple[str, ...]:
     return tuple(cut(str(item), _MAX_ITEM_BYTES) for item in items[:_MAX_ITEMS])
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception and what it came from, each once, nearest first."""
     waiting: list[BaseException] = [error]
     seen: set[int] = set()

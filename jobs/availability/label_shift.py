@@ -3,6 +3,7 @@
 "Before" is what the catalogue lists, "after" what is alive. Axes: K classes.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -41,8 +42,9 @@ class LabelShift:
     """95 % half-width of the mean recall over classes, from the numbers of positives alone."""
     recall_half_width_after: float
     classes: pa.Table
-    """`label`, `positives_before`, `positives_after`, `prevalence_before`, `prevalence_after`,
-    `log_odds_change`, `z`, `recall_half_width_before`, `recall_half_width_after`."""
+    """A row for each class that is listed: `label`, `positives_before`, `positives_after`,
+    `prevalence_before`, `prevalence_after`, `log_odds_change`, `z`, `recall_half_width_before`,
+    `recall_half_width_after`."""
 
 
 def label_shifts(standing: Standing) -> tuple[LabelShift, ...]:
@@ -86,6 +88,8 @@ def shift_of_counts(
 ) -> LabelShift:
     """Return the shift between two counts of positives per class.
 
+    Classes of which nothing is listed have nothing to lose, and are left out.
+
     Args:
         split: Its name.
         labels: The classes.
@@ -94,6 +98,9 @@ def shift_of_counts(
         num_before: All listed clips.
         num_after: All that are alive.
     """
+    is_listed_K = before_K > 0
+    labels = tuple(itertools.compress(labels, is_listed_K))
+    before_K, after_K = before_K[is_listed_K], after_K[is_listed_K]
     change_K = log_odds(after_K, num_after) - log_odds(before_K, num_before)
     z_K = loss_z(before_K, after_K, num_before=num_before, num_after=num_after)
     half_before_K, half_after_K = recall_half_width(before_K), recall_half_width(after_K)

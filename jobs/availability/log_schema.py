@@ -34,6 +34,7 @@ ATTEMPTS_SCHEMA: Final = pa.schema(
         pa.field("playability", _STRINGS, nullable=False),
         pa.field("countries", _STRINGS, nullable=False),
         pa.field("warnings", _STRINGS, nullable=False),
+        pa.field("retry_after_seconds", pa.float64()),  # null in logs of before it was kept
         pa.field("expected", pa.string(), nullable=False),
         pa.field("got", pa.string(), nullable=False),
         # How and from where.
@@ -49,6 +50,7 @@ ATTEMPTS_SCHEMA: Final = pa.schema(
         pa.field("source_sha256", pa.string()),
         pa.field("pcm_sha256", pa.string()),
         pa.field("licence", pa.string()),
+        pa.field("fetch_mode", pa.string()),  # null in logs of before it was kept
     ]
 )
 """A field of `Attempt` a column, those of its evidence and vantage among them."""

@@ -190,6 +190,8 @@ class Evidence:
     """Where a geo-restricted video may be seen, if the site says."""
     warnings: tuple[str, ...] = ()
     """yt-dlp's warnings during the try; they explain many a missing format."""
+    retry_after_seconds: float | None = None
+    """The pause that the server asked for, if it did."""
     expected: str = ""
     """For our own checks: what the catalogue says, e.g. `10.000 s`."""
     got: str = ""

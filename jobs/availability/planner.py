@@ -28,6 +28,11 @@ class Rates:
     """YouTube's usual audio, Opus at about 130 kbit/s."""
     margin_seconds: float = 5.0
     """Fetched beyond the end of a clip, so that the decoder can be cut exactly."""
+    range_overhead_seconds: float = 10.0
+    """Fetched around a clip by its index: a second before it, half of what lies between two
+    entries of the index (10 s in YouTube's WebM), and the rest of the last block."""
+    index_bytes: int = 64 << 10
+    """Fetched to find the clip: the header and the index, a block."""
     http_requests_per_hour: float = 3600.0
     """One file a second: servers such as Zenodo's answer 429 to much more."""
     stored_bytes_per_second: float = 38_000.0
@@ -49,6 +54,8 @@ class IngestPlan:
     num_requests: int
     """Requests over the network for the clips that are left."""
     num_fetched_bytes: int | None
+    fetch_mode: str
+    """How much of a video is fetched: `prefix`, `range` or `whole`."""
     num_stored_bytes: int
     audio_seconds: float
     num_unknown_lengths: int
@@ -79,6 +86,7 @@ def plan_ingest(
     source: str,
     done: Collection[str] | pa.Array = (),
     is_authenticated: bool = False,
+    fetch_mode: str = "prefix",
     num_workers: int = 1,
     rates: Rates | None = None,
 ) -> IngestPlan:
@@ -91,6 +99,7 @@ def plan_ingest(
         source: Kind of source: `youtube`, `http`, or one of `LOCAL_SOURCES`.
         done: Ids of the clips that are written already.
         is_authenticated: Whether the session sends the cookies of an account.
+        fetch_mode: How much of a video is fetched, as `YoutubeOptions.mode`.
         num_workers: Processes that decode and encode.
         rates: What the estimates rest on.
 
@@ -115,8 +124,9 @@ def plan_ingest(
         num_clips=len(listing),
         num_done=len(listing) - len(left),
         num_videos=pc.count_distinct(left["video_id"]).as_py(),
-        num_requests=_num_requests(source, len(left), rates),
-        num_fetched_bytes=_prefix_bytes(left, rates) if source == "youtube" else None,
+        num_requests=_num_requests(source, fetch_mode, len(left), rates),
+        num_fetched_bytes=_video_bytes(left, fetch_mode, rates) if source == "youtube" else None,
+        fetch_mode=fetch_mode,
         num_stored_bytes=round(audio_seconds * rates.stored_bytes_per_second),
         audio_seconds=audio_seconds,
         num_unknown_lengths=num_unknown,
@@ -144,11 +154,8 @@ def plan_lines(plan: IngestPlan, *, title: str, copies: Sequence[str] = ()) -> l
         lines.append(f"  videos          {plan.num_videos:,}")
     if plan.num_requests:
         lines.append(f"  requests        about {plan.num_requests:,}")
-    if plan.num_fetched_bytes is not None:
-        lines.append(
-            f"  to download     about {human_bytes(plan.num_fetched_bytes)}, if each video is "
-            "fetched up to the end of its clip"
-        )
+    if plan.source == "youtube":
+        lines += _download_lines(plan)
     hours = f"{plan.audio_seconds / 3600:,.1f} hours"
     stored = f"about {human_bytes(plan.num_stored_bytes)} for {hours}"
     if plan.num_unknown_lengths:
@@ -171,13 +178,26 @@ def duration_words(seconds: float) -> str:
     return f"{max(1, round(seconds))} s"
 
 
+def _download_lines(plan: IngestPlan) -> list[str]:
+    if plan.fetch_mode == "whole":
+        return ["  to download     all audio of each video, whose length the list doesn't tell"]
+    if plan.num_fetched_bytes is None:
+        return []
+    how = (
+        "as only the part around each clip is fetched"
+        if plan.fetch_mode == "range"
+        else "as each video is fetched up to the end of its clip"
+    )
+    return [f"  to download     about {human_bytes(plan.num_fetched_bytes)}, {how}"]
+
+
 def _time_words(plan: IngestPlan) -> str:
     if plan.rate_per_hour is None or plan.computing_seconds > plan.polite_seconds:
         return f"about {duration_words(plan.seconds)} of decoding and encoding"
     if plan.source != "youtube":
         return (
-            f"about {duration_words(plan.seconds)} at {plan.rate_per_hour:,.0f} files an hour, "
-            "polite to one server"
+            f"about {duration_words(plan.seconds)}, if the server gives {plan.rate_per_hour:,.0f} "
+            "files an hour"
         )
     session = "an account" if plan.is_authenticated else "a guest session"
     limit = _rate_per_hour("youtube", is_authenticated=plan.is_authenticated, rates=Rates())
@@ -210,9 +230,10 @@ def _rate_per_hour(source: str, *, is_authenticated: bool, rates: Rates) -> floa
     return rates.http_requests_per_hour if source == "http" else None
 
 
-def _num_requests(source: str, num_clips: int, rates: Rates) -> int:
+def _num_requests(source: str, fetch_mode: str, num_clips: int, rates: Rates) -> int:
     if source == "youtube":
-        return round(num_clips * (rates.requests_per_video + 1))  # and one for the media
+        num_for_media = 4 if fetch_mode == "range" else 1
+        return round(num_clips * (rates.requests_per_video + num_for_media))
     return num_clips if source in ("http", "s3") else 0
 
 
@@ -224,13 +245,19 @@ def _audio_seconds(left: pa.Table) -> tuple[float, int]:
     return float(np.nanmean(seconds_N)) * len(seconds_N), num_unknown
 
 
-def _prefix_bytes(left: pa.Table, rates: Rates) -> int | None:
-    """Return the bytes from the beginnings of the videos to the ends of the clips."""
-    stop_N = _floats(left["stop_seconds"])
-    if np.isnan(stop_N).all():
+def _video_bytes(left: pa.Table, fetch_mode: str, rates: Rates) -> int | None:
+    """Return the bytes that are fetched of the videos; None where the list doesn't tell."""
+    stop_N, seconds_N = _floats(left["stop_seconds"]), _floats(left["seconds"])
+    if fetch_mode == "whole" or np.isnan(stop_N).all():
         return None
-    seconds = float(np.nanmean(stop_N) + rates.margin_seconds) * len(stop_N)
-    return round(seconds * rates.media_bytes_per_second)
+    prefix = float(np.nanmean(stop_N)) + rates.margin_seconds
+    if fetch_mode == "range" and not np.isnan(seconds_N).all():
+        # A clip near its video's beginning takes no more than the beginning.
+        around = float(np.nanmean(seconds_N)) + rates.range_overhead_seconds
+        num_bytes = min(around, prefix) * rates.media_bytes_per_second + rates.index_bytes
+    else:
+        num_bytes = prefix * rates.media_bytes_per_second
+    return round(num_bytes * len(stop_N))
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:

@@ -49,7 +49,7 @@ class RetryPolicy:
     first_back_off_seconds: float = 60.0
     """Wait of a session that was blocked for the first time; doubled each time in a row."""
     max_back_off_seconds: float = 3600.0
-    """YouTube says "for up to an hour"."""
+    """YouTube says "for up to an hour". A server that asks for longer is asked again after this."""
 
 
 _SETTLED: Final = frozenset({Group.OK, Group.PERMANENT, Group.GATED, Group.ABSENT})
@@ -85,10 +85,11 @@ def decide(
         clip_id: The clip.
         is_requeued: Whether this was the try at the end of the run.
         num_blocks_in_a_row: Blocked outcomes of the session since one that wasn't, this one too.
-        retry_after_seconds: What the server asked for, if it did.
+        retry_after_seconds: The pause that the server asked for, if it did.
         policy: How patient; None for the defaults.
     """
     policy = policy or RetryPolicy()
+    pause = min(retry_after_seconds or 0.0, policy.max_back_off_seconds)
     if group in _SETTLED or code in _NEVER_BETTER:
         return Decision(action=Action.DONE, is_clip_done=True)
     if code in _STOPS:
@@ -96,11 +97,12 @@ def decide(
     can_retry = not is_requeued and attempt_number < policy.max_tries
     if can_retry and _may_pass_soon(group, code, attempt_number):
         wait = retry_seconds(attempt_number, key=(run_id, clip_id), policy=policy)
-        return Decision(action=Action.RETRY, seconds=max(wait, retry_after_seconds or 0.0))
+        return Decision(action=Action.RETRY, seconds=max(wait, pause))
     if code == Code.PROXY:
         return Decision(action=Action.STOP)
     if group == Group.BLOCKED and code not in _NOT_THE_SESSION:
-        seconds = _back_off_seconds(code, num_blocks_in_a_row, retry_after_seconds, policy)
+        seconds = _back_off_seconds(code, num_blocks_in_a_row, policy)
+        seconds = max(seconds, pause)
         return Decision(action=Action.BACK_OFF, seconds=seconds, is_clip_done=is_requeued)
     action = Action.DONE if is_requeued else Action.REQUEUE
     return Decision(action=action, is_clip_done=is_requeued)
@@ -130,14 +132,12 @@ def retry_seconds(attempt_number: int, *, key: tuple[str, str], policy: RetryPol
     return full * (1 - policy.jitter * share)
 
 
-def _back_off_seconds(
-    code: Code, num_in_a_row: int, retry_after_seconds: float | None, policy: RetryPolicy
-) -> float:
+def _back_off_seconds(code: Code, num_in_a_row: int, policy: RetryPolicy) -> float:
     doublings = min(max(num_in_a_row, 1) - 1, 30)
     seconds = min(policy.first_back_off_seconds * 2.0**doublings, policy.max_back_off_seconds)
     if code == Code.RATE_LIMITED_SESSION:
-        seconds = policy.max_back_off_seconds
-    return max(seconds, retry_after_seconds or 0.0)
+        return policy.max_back_off_seconds
+    return seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

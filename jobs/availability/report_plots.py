@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from jobs.availability.census import ALL_SPLITS, Census, Reason, Tally
@@ -83,6 +83,8 @@ def class_funnel_picture(census: Census) -> bytes:
             name = short_label(rows["label"][int(row)].as_py(), 28)
             _annotate(axes, name, float(listed[row]), float(survival[row]))
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # where space is
     axes.set_xlim(sizes[0], sizes[-1])
     axes.set_ylim(max(0, survival.min() - 0.08), min(1.02, survival.max() + 0.08))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -135,6 +137,7 @@ def reasons_picture(reasons: tuple[Reason, ...], *, limit: int = 15) -> bytes:
     axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
     axes.set_ylim(max(1, len(shown)) - 0.4, -0.6)
     axes.set_xlim(0, 1.1 * max([1, *counts]))
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("clips")
     axes.tick_params(axis="y", length=0)

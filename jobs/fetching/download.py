@@ -1,7 +1,6 @@
 """Large files from web servers onto the disk: resumed, checked, published whole."""
 
 import contextlib
-import email.utils
 import fcntl
 import hashlib
 import json
@@ -177,18 +176,8 @@ def _wait_seconds(problem: Exception, failures: int, patience: Patience) -> floa
     doubled: float = patience.first_wait_seconds * 2 ** (failures - 1)
     wait = min(doubled, patience.max_wait_seconds)
     if isinstance(problem, HttpStatusError):
-        wait = max(wait, _retry_after_seconds(problem.retry_after, now=time.time()))
+        wait = max(wait, problem.retry_after_seconds or 0.0)
     return wait
-
-
-def _retry_after_seconds(value: str, *, now: float) -> float:
-    """Return the pause that a `Retry-After` header asks for, in seconds or as a date; else 0."""
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(email.utils.parsedate_to_datetime(value).timestamp() - now, 0.0)
-    except ValueError:
-        return 0.0
 
 
 @contextlib.contextmanager

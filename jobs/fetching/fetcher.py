@@ -15,11 +15,11 @@ class SourceAudio:
     """Encoded bytes that hold a clip."""
 
     data: bytes
-    """A whole file, or so much of its beginning as the clip needs."""
+    """A whole file, so much of its beginning as the clip needs, or a file of the part around it."""
     file: str
     """Its name at the source, with the extension that fits the bytes."""
     cut: Cut | None
-    """The part that is the clip; None: all of it."""
+    """The part of these bytes that is the clip; None: all of it."""
     num_bytes: int
     """Bytes that came over the network or off the disk, tries that were resumed included."""
     tool: str

@@ -65,6 +65,11 @@ class HttpFetcher:
         self._max_seconds = max_seconds
         self._session: HttpSession | None = None
 
+    @property
+    def connections_per_host(self) -> int:
+        """How many requests a host may get at one time."""
+        return self._options.connections_per_host
+
     @contextlib.contextmanager
     def open(self) -> Iterator["HttpFetcher"]:
         """Keep connections while the context lasts."""
@@ -88,7 +93,9 @@ class HttpFetcher:
             return own_outcome(
                 Code.TOO_LONG, expected=f"at most {self._max_file_bytes} bytes", got=str(err)
             )
-        except (HttpStatusError, HTTPError, OSError) as err:
+        except HttpStatusError as err:
+            return classify(err, retry_after_seconds=err.retry_after_seconds)
+        except (HTTPError, OSError) as err:
             return classify(err)
 
     def _fetch(self, clip: ClipRef, file: str) -> SourceAudio | Outcome:

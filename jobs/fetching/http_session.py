@@ -6,11 +6,12 @@ checked. A check of the name alone would trust a DNS server not to change its an
 """
 
 import contextlib
+import math
 import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from urllib.parse import urljoin, urlsplit
@@ -19,6 +20,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from jobs.fetching.retry_after import HostPauses, pause_seconds
 from jobs.fetching.urls import RefusedUrlError, check_address, check_url, shown
 
 TOOL = f"urllib3 {version('urllib3')}"
@@ -37,8 +39,8 @@ class HttpStatusError(Exception):
             f"HTTP Error {status}: {reason or 'no reason given'} ({shown(url)}{pause})"
         )
         self.status = status
-        self.retry_after = retry_after
-        """The header `Retry-After` as it came."""
+        self.retry_after_seconds = pause_seconds(retry_after, now=time.time())
+        """The pause that the server asked for, from now on; None if it didn't."""
 
 
 class TooLargeError(Exception):
@@ -61,8 +63,16 @@ class HttpOptions:
 class HttpSession:
     """Connections that are kept and shared by threads."""
 
-    def __init__(self, options: HttpOptions | None = None) -> None:
+    def __init__(
+        self,
+        options: HttpOptions | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.options = options or HttpOptions()
+        self._pauses = HostPauses(clock)
+        self._sleep = sleep
         self._pools = urllib3.PoolManager(
             retries=False,
             maxsize=self.options.connections_per_host,
@@ -93,7 +103,9 @@ class HttpSession:
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """Give the answer to a GET, with its body still to be read.
 
-        Waits until fewer than `connections_per_host` requests to the host are under way.
+        Waits until fewer than `connections_per_host` requests to the host are under way, and until
+        a pause that the host asked for (`Retry-After`) is over. If that would take longer than an
+        answer may take, the host is not asked, and the answer is what it was.
 
         Raises:
             RefusedUrlError: it, or what it leads to, is not fetched.
@@ -102,19 +114,41 @@ class HttpSession:
         """
         for _ in range(_MAX_REDIRECTS + 1):
             check_url(url, allow_private_hosts=self.options.allow_private_hosts)
-            with self._slot(url), self._ask(url, headers) as response:
-                if response.status not in _REDIRECTS:
-                    if response.status not in (200, 206):
-                        raise HttpStatusError(
-                            response.status,
-                            response.reason or "",
-                            url=url,
-                            retry_after=response.headers.get("Retry-After", ""),
-                        )
-                    yield response
-                    return
-                url = urljoin(url, response.headers.get("Location", ""))
+            with self._slot(url):
+                self._wait_for_pause(url)
+                with self._ask(url, headers) as response:
+                    if response.status not in _REDIRECTS:
+                        if response.status not in (200, 206):
+                            raise self._refused(response, url)
+                        yield response
+                        return
+                    url = urljoin(url, response.headers.get("Location", ""))
         raise RefusedUrlError(f"over {_MAX_REDIRECTS} redirects, the last one to {shown(url)}")
+
+    def _wait_for_pause(self, url: str) -> None:
+        host = urlsplit(url).netloc
+        left, status = self._pauses.left(host)
+        if left > self.options.read_timeout_seconds:
+            raise HttpStatusError(
+                status,
+                "not asked again before the pause that the server wants is over",
+                url=url,
+                retry_after=f"{math.ceil(left)}",
+            )
+        if left > 0:
+            self._sleep(left)
+
+    def _refused(self, response: urllib3.BaseHTTPResponse, url: str) -> HttpStatusError:
+        error = HttpStatusError(
+            response.status,
+            response.reason or "",
+            url=url,
+            retry_after=response.headers.get("Retry-After", ""),
+        )
+        if error.retry_after_seconds:
+            host = urlsplit(url).netloc
+            self._pauses.note(host, error.retry_after_seconds, status=response.status)
+        return error
 
     @contextlib.contextmanager
     def _ask(

@@ -3,32 +3,38 @@
 The API, not the command: an exception tells its HTTP status and its countries, a command only
 text, and a value from a csv can't become an option. `download_ranges` is never used: it copies
 packets from the last key point on, up to 10 s too early, and every failure below it is
-"ffmpeg exited with code 1". Whatever is fetched begins at the video's beginning, and the clip is
-cut from the decoded samples.
+"ffmpeg exited with code 1". The clip is cut from decoded samples, whatever was fetched of it: the
+beginning of the video's audio, the part around the clip (`excerpt`), or all of it.
 
-Asking FFmpeg for a range of the URL itself is left out. It would need FFmpeg 8.1.2 or later for
-YouTube's throttling, would bypass yt-dlp's cookies, proxy and time of availability, and answers
-410, 416 and 429 alike. With a WebM's index 10 s apart it would save 1 to 2 MB a clip.
+FFmpeg is never given the URL. It would bypass yt-dlp's cookies, proxy and time of availability,
+needs a version of 8.1.2 or later for YouTube's throttling, and answers 410, 416 and 429 alike. It
+reads through a file of ours instead, whose every read is a range asked for by yt-dlp.
 """
 
 import contextlib
 import importlib.metadata
 import importlib.util
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from jobs.availability.classifier import classify
+from jobs.availability.classifier_evidence import causes
 from jobs.availability.outcome import Code, Outcome
 from jobs.catalogues.catalogue import ClipRef
 from jobs.fetching.cookies import copy_cookies
 from jobs.fetching.fetcher import SourceAudio
 from jobs.fetching.own_outcome import own_outcome
 from jobs.fetching.prefix import needed_seconds
+from jobs.fetching.public_hosts import only_public_hosts
+from jobs.fetching.retry_after import pause_seconds
+from jobs.fetching.urls import RefusedUrlError, check_url
+from jobs.fetching.youtube_bounds import Bounds, MediaError, TooManyBytesError
 from jobs.fetching.youtube_log import YoutubeLog
-from jobs.fetching.youtube_media import Bounds, MediaError, TooManyBytesError, YoutubeMedia
-from jobs.fetching.youtube_options import YoutubeOptions, ydl_params
+from jobs.fetching.youtube_media import Media, YoutubeMedia
+from jobs.fetching.youtube_options import Mode, YoutubeOptions, ydl_params
 from shardwriter.audio import Cut
 from shardwriter.errors import ConfigError
 from shardwriter.scratch import scratch_folder
@@ -73,6 +79,11 @@ class YoutubeFetcher:
     def tool(self) -> str:
         """Name and version of yt-dlp."""
         return f"yt-dlp {importlib.metadata.version('yt-dlp')}"
+
+    @property
+    def mode(self) -> Mode:
+        """How much of a video is fetched."""
+        return self._options.mode
 
     @contextlib.contextmanager
     def open(self) -> Iterator["YoutubeFetcher"]:
@@ -129,9 +140,12 @@ class YoutubeFetcher:
 
         if self._folder is None:
             raise RuntimeError("fetch was called outside `open`")
-        media = YoutubeMedia(self._ydl, info, self._options, self._bounds)
+        reader = YoutubeMedia(self._ydl, info, self._options, self._bounds)
         try:
-            data = media.read(clip.cut, folder=self._folder)
+            with self._hosts(info):
+                media = reader.read(clip.cut, folder=self._folder)
+        except RefusedUrlError as err:
+            return own_outcome(Code.REFUSED_URL, text=str(err), is_media=True)
         except TooManyBytesError as err:
             return own_outcome(
                 Code.TOO_LONG,
@@ -141,19 +155,29 @@ class YoutubeFetcher:
             )
         except (YoutubeDLError, MediaError, OSError) as err:
             return self._classify(err, is_media=True)
-        if not data:
+        if not media.data:
             return self._classify("Did not get any data blocks", is_media=True)
         told = {"licence": info.get("license")} | {name: info.get(name) for name in _KEPT}
         kept = {name: value for name, value in told.items() if value is not None}
         return SourceAudio(
-            data=data,
+            data=media.data,
             file=f"{clip.video_id}.{info.get('ext') or 'bin'}",
-            cut=clip.cut,
-            num_bytes=media.num_bytes,
+            cut=media.cut,
+            num_bytes=reader.num_bytes,
             tool=self.tool,
             client=str(info.get("_client") or ""),
-            metadata=kept | {"is_whole": media.is_whole},
+            metadata=kept | _how_it_came(media),
         )
+
+    def _hosts(self, info: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
+        """Check where media lies, and return what holds its connections to such places.
+
+        A proxy has an address of one's own network, and looks names up itself.
+        """
+        is_free = self._options.allow_private_hosts
+        check_url(info["url"], allow_private_hosts=is_free)
+        is_proxied = any(proxy for name, proxy in self._ydl.proxies.items() if name != "no")
+        return contextlib.nullcontext() if is_free or is_proxied else only_public_hosts()
 
     def _classify(self, problem: BaseException | str, *, is_media: bool) -> Outcome:
         return classify(
@@ -161,7 +185,27 @@ class YoutubeFetcher:
             is_media=is_media,
             warnings=self._log.warnings,
             playability=self._log.playability,
+            retry_after_seconds=_retry_after_seconds(problem),
         )
+
+
+def _retry_after_seconds(problem: BaseException | str) -> float | None:
+    """Return the pause that the answer behind a failure asks for, and close that answer."""
+    from yt_dlp.networking.exceptions import HTTPError
+
+    if isinstance(problem, str):
+        return None
+    for error in causes(problem):
+        if isinstance(error, HTTPError):
+            value = error.response.headers.get("Retry-After") or ""
+            error.close()  # yt-dlp leaves the answers to its failed tries open
+            return pause_seconds(value, now=time.time())
+    return None
+
+
+def _how_it_came(media: Media) -> dict[str, Any]:
+    told = {"mode": media.mode, "is_whole": media.mode == "whole"}
+    return told if media.mode != "range" else told | {"first_sample": media.first_sample}
 
 
 def _refusal(info: dict[str, Any], cut: Cut | None, options: YoutubeOptions) -> Outcome | None:
@@ -179,8 +223,10 @@ def _refusal(info: dict[str, Any], cut: Cut | None, options: YoutubeOptions) -> 
             expected=f"a clip from {cut.start_seconds:.3f} s on",
             got=f"a video of {duration:.3f} s",
         )
-    needed = needed_seconds(cut) if options.mode == "prefix" else None
-    if min(needed or duration, duration) > options.max_audio_seconds:
+    needed = duration if options.mode == "whole" else needed_seconds(cut) or duration
+    if options.mode == "range" and cut is not None and cut.stop_seconds is not None:
+        needed = cut.stop_seconds - cut.start_seconds
+    if min(needed, duration) > options.max_audio_seconds:
         return own_outcome(
             Code.TOO_LONG,
             expected=f"at most {options.max_audio_seconds:g} s to fetch",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 RANGE_BYTES = 10 << 20
 """YouTube throttles requests for more (yt-dlp #15036)."""
 
-Mode = Literal["prefix", "whole"]
+Mode = Literal["prefix", "range", "whole"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,8 @@ class YoutubeOptions:
     """What the user chose."""
 
     mode: Mode = "prefix"
-    """`prefix`: so much of the beginning as the clip needs, mostly 2 MB; `whole`: all audio."""
+    """`prefix`: the beginning up to the end of the clip, mostly 2 MB; `range`: the index and what
+    is around the clip, mostly 0.4 MB in more requests; `whole`: all audio."""
     cookies_file: Path | None = None
     """In Netscape's format. Each process works on a private copy; this file is never written."""
     proxy: str | None = field(default=None, repr=False)
@@ -28,6 +29,8 @@ class YoutubeOptions:
     max_audio_seconds: float = 4 * 3600.0
     """Of audio that has to be fetched for one clip."""
     max_bytes: int = 1 << 28
+    allow_private_hosts: bool = False
+    """Whether media may lie on hosts with addresses that are not public."""
 
 
 def ydl_params(

@@ -47,6 +47,8 @@ class Recipe:
     vantage: Vantage
     out: str
     s3: S3Options | None
+    max_fetches_at_once: int | None = None
+    """By all workers of this machine together; None: as many as there are workers."""
     work: Path
     """Local folder that outlives the process: fetched bytes, journals of the attempts log."""
 
@@ -96,11 +98,20 @@ class Tried:
     detail: str = ""
     sample: EncodedSample | None = None
     num_spooled_bytes: int = 0
+    retry_after_seconds: float | None = None
+    """The pause that the source asked for, if it did."""
 
 
 @contextlib.contextmanager
-def open_maker(recipe: Recipe) -> Iterator["ClipMaker"]:
-    """Open the source and a log of one's own; in the process that is to make samples."""
+def open_maker(
+    recipe: Recipe, gate: contextlib.AbstractContextManager[object] | None = None
+) -> Iterator["ClipMaker"]:
+    """Open the source and a log of one's own; in the process that is to make samples.
+
+    Args:
+        recipe: How they are made.
+        gate: Entered for each fetch: it may let in a few workers at a time.
+    """
     log = AttemptsLog(
         open_store(recipe.out, recipe.s3),
         run_id=recipe.run_id,
@@ -108,14 +119,21 @@ def open_maker(recipe: Recipe) -> Iterator["ClipMaker"]:
         journal_folder=recipe.journal_folder,
     )
     with log, recipe.fetcher.open() as fetcher:
-        yield ClipMaker(recipe, fetcher, log)
+        yield ClipMaker(recipe, fetcher, log, gate or contextlib.nullcontext())
 
 
 class ClipMaker:
     """Makes samples of clips, one at a time, and logs each try."""
 
-    def __init__(self, recipe: Recipe, fetcher: Fetcher, log: AttemptsLog) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        fetcher: Fetcher,
+        log: AttemptsLog,
+        gate: contextlib.AbstractContextManager[object],
+    ) -> None:
         self._recipe = recipe
+        self._gate = gate
         self._fetcher = fetcher
         self._log = log
         self._spool = recipe.spool if recipe.is_network else None
@@ -146,14 +164,18 @@ class ClipMaker:
     def _fetch(self, job: Job) -> tuple[SourceAudio | Outcome, int]:
         """Return what the spool or the source has, and the bytes that the spool took for it."""
         if self._spool is None or job.is_canary:
-            return self._fetcher.fetch(job.clip), 0
+            return self._ask(job.clip), 0
         held = self._spool.get(job.clip.id)
         if held is not None:
             return replace(held, num_bytes=0), 0  # counted when the clip was fetched
-        got = self._fetcher.fetch(job.clip)
+        got = self._ask(job.clip)
         if isinstance(got, Outcome) or not job.may_spool:
             return got, 0
         return got, self._spool.put(job.clip.id, got)
+
+    def _ask(self, clip: ClipRef) -> SourceAudio | Outcome:
+        with self._gate:
+            return self._fetcher.fetch(clip)
 
     def _forget(self, clip: ClipRef) -> None:
         if self._spool is not None:
@@ -241,7 +263,8 @@ class ClipMaker:
             canary_state=job.canary_state,
             source_sha256=_whole_sha256(fetched),
             pcm_sha256=record.pcm_sha256 if record else None,
-            licence=_licence(fetched),
+            licence=_told(fetched, "licence"),
+            fetch_mode=_told(fetched, "mode"),
         )
 
 
@@ -268,6 +291,7 @@ def _failed(outcome: Outcome, *, stage: str, reason: str) -> Tried:
         stage=stage,
         reason=reason,
         detail=detail,
+        retry_after_seconds=evidence.retry_after_seconds,
     )
 
 
@@ -277,6 +301,7 @@ def _whole_sha256(fetched: SourceAudio | None) -> str | None:
     return hashlib.sha256(fetched.data).hexdigest()
 
 
-def _licence(fetched: SourceAudio | None) -> str | None:
-    licence = fetched.metadata.get("licence") if fetched else None
-    return str(licence) if licence else None
+def _told(fetched: SourceAudio | None, name: str) -> str | None:
+    """Return what the fetcher tells of a file, None if it doesn't."""
+    value = fetched.metadata.get(name) if fetched else None
+    return str(value) if value else None

@@ -36,11 +36,13 @@ def open_pool(recipe: Recipe, *, num_workers: int) -> Iterator[Try]:
         _NETWORK_IN_FLIGHT_PER_WORKER if recipe.is_network else _OWN_FILES_IN_FLIGHT_PER_WORKER
     )
     # spawn, not fork: the parent may hold threads (torch, pyarrow) that a fork would break.
+    context = multiprocessing.get_context("spawn")
+    limit = recipe.max_fetches_at_once
     with ProcessPoolExecutor(
         num_workers,
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=context,
         initializer=_open_worker,
-        initargs=(recipe,),
+        initargs=(recipe, context.BoundedSemaphore(limit) if limit else None),
     ) as pool:
         yield lambda jobs: _try_in_order(pool, jobs, num_in_flight=num_workers * per_worker)
 
@@ -91,12 +93,14 @@ _maker: ClipMaker | None = None
 """Set once in each worker process: what it needs can't travel with every clip."""
 
 
-def _open_worker(recipe: Recipe) -> None:
+def _open_worker(
+    recipe: Recipe, gate: contextlib.AbstractContextManager[object] | None = None
+) -> None:
     # Ctrl-C reaches every process of the terminal; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _maker
     resources = contextlib.ExitStack()
-    _maker = resources.enter_context(open_maker(recipe))
+    _maker = resources.enter_context(open_maker(recipe, gate))
     # Closes the source and publishes the log when the pool is closed; a process of the
     # multiprocessing module does not run what `atexit` holds.
     multiprocessing.util.Finalize(None, resources.close, exitpriority=10)

@@ -21,9 +21,11 @@ from jobs.availability.outcome import Group
 from jobs.availability.policy import Action, Decision, decide
 from jobs.catalogues.catalogue import ClipRef
 from jobs.fetching.rate_limit import Politeness, StartSchedule
+from jobs.fetching.retry_after import MAX_PAUSE_SECONDS
 from jobs.ingesting.making import Job, Tried
 
 _CANARIES_A_CHECK = 3
+_NO_ANSWER = frozenset({Group.BLOCKED, Group.TRANSIENT})
 _DONE = Decision(action=Action.DONE, is_clip_done=True)
 
 
@@ -61,6 +63,7 @@ class Watch:
         self._sleep = sleep
         self._breaker = Breaker()
         self._not_before = 0.0
+        self._paused_until = 0.0
         self._num_checks = 0
         self._num_tries = 0
         self._checked_at = clock()
@@ -99,10 +102,12 @@ class Watch:
             return _DONE
         self._num_tries += 1
         now = self._clock()
+        was_pausing = now < self._paused_until
+        self._pause(tried.retry_after_seconds, now)
         if self._is_probing:
-            is_well = tried.group not in (Group.BLOCKED, Group.TRANSIENT)
+            is_well = tried.group not in _NO_ANSWER
             self._end_probe(is_well=is_well)
-        else:
+        elif not (was_pausing and tried.group in _NO_ANSWER):  # it was under way when we were told
             self._breaker = self._breaker.observe(
                 job.clip.id, tried.group, now=now, is_again=job.attempt > 1
             )
@@ -114,12 +119,24 @@ class Watch:
             clip_id=job.clip.id,
             is_requeued=is_requeued,
             num_blocks_in_a_row=max(1, len(self._breaker.blocked)),
+            retry_after_seconds=tried.retry_after_seconds,
         )
         if decision.action == Action.BACK_OFF and self._rules.waits_when_blocked:
             self._not_before = now + decision.seconds
             if self._schedule is not None:
                 self._schedule.hold_until(self._not_before)
         return decision
+
+    def _pause(self, retry_after_seconds: float | None, now: float) -> None:
+        """Leave the source alone for as long as it asks for: all workers do."""
+        if not retry_after_seconds:
+            return
+        if retry_after_seconds > MAX_PAUSE_SECONDS:
+            self._breaker = self._breaker.told_to_wait(retry_after_seconds, now=now)
+            return
+        self._paused_until = max(self._paused_until, now + retry_after_seconds)
+        if self._schedule is not None:
+            self._schedule.hold_until(self._paused_until)
 
     def follow_canary(self, job: Job, tried: Tried) -> None:
         """Take the outcome of a canary into account."""
@@ -135,7 +152,9 @@ class Watch:
         while not self.is_over:
             now = self._clock()
             self._breaker = self._breaker.at(now)
-            wait = max(self._breaker.seconds_to_wait(now), self._not_before - now)
+            wait = max(
+                self._breaker.seconds_to_wait(now), self._not_before - now, self._paused_until - now
+            )
             if wait > 0:
                 yield None
                 self._sleep(max(0.0, wait))

@@ -9,14 +9,12 @@ noise, responses, speed, segments, rows  its parts
 mixing               mixup and energy-aware mixing, and targets
 mel                  Freq-MixStyle, FilterAugment, SpecAugment
 bank_plan, clip_bank noises and responses from shards
-noise_mixer          noise on the CPU, int16 → int16
 augmenter            Augmenter, which puts these together
 """
 
 from loader.augment.augmenter import Augmenter, Banks
 from loader.augment.clip_bank import BankSettings, ClipBank
 from loader.augment.mel import units_per_db
-from loader.augment.noise_mixer import NoiseMixer, NoisyBatch
 from loader.augment.parameters import AugmentParameters
 from loader.augment.recipe import AugmentRecipe
 from loader.augment.recipe_file import load_recipe, parse_recipe, recipe
@@ -28,8 +26,6 @@ __all__ = [
     "BankSettings",
     "Banks",
     "ClipBank",
-    "NoiseMixer",
-    "NoisyBatch",
     "load_recipe",
     "parse_recipe",
     "recipe",

@@ -143,6 +143,8 @@ class ClipBank:
         settings = settings or BankSettings()
         store = open_store(url) if store is None else store
         index = open_dataset(store, split=split, folds=None)
+        if index.features is not None:
+            raise ConfigError(f"bank of {url}: it holds features, not audio")
         rows_of = rows_of_kinds(index, kinds, where=f"bank of {url}")
         segment_samples = _segment_samples(settings, index)
         counts = {kind: len(rows) for kind, rows in rows_of.items()}

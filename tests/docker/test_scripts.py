@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -56,6 +57,14 @@ def slurm(folder: Path, *commands: str) -> dict[str, str]:
     return os.environ | {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
+@pytest.mark.parametrize("name", ["ingest.sbatch", "train.sbatch"])
+def test_steps_get_the_cores_of_the_job_since_slurm_no_longer_passes_them_on(name: str) -> None:
+    script = (DOCKER / "slurm" / name).read_text()
+    steps = [line for line in script.splitlines() if re.match(r"(exec )?srun ", line)]
+    assert len(steps) == 1
+    assert '--cpus-per-task="$SLURM_CPUS_PER_TASK"' in steps[0]
+
+
 def test_an_array_of_three_tasks_makes_one_dataset(tmp_path: Path) -> None:
     source = real_source(tmp_path / "source", clips_per_fold=2)
     environment = slurm(tmp_path) | {
@@ -94,6 +103,7 @@ def test_a_training_that_is_preempted_requeues_itself_and_goes_on(
         "OUT": str(out),
         "SLURM_NNODES": "1",
         "SLURM_GPUS_ON_NODE": "2",
+        "SLURM_CPUS_PER_TASK": "2",
         "SLURM_JOB_ID": "7",
         "SLURM_JOB_NODELIST": "node0",
     }

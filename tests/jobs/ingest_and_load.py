@@ -8,11 +8,8 @@ from jobs.catalogues.registry import find_dataset
 from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, IngestSummary, ingest
 from jobs.sources import open_source
-from loader import LoaderConfig, ShardLoader, World
-from shardwriter.keys import from_key
-from shardwriter.manifest import load_manifest
 from shardwriter.schema import SampleRecord
-from shardwriter.storage import open_store
+from tests.jobs.round_trip import load
 from tests.jobs.shard_records import records_of
 
 
@@ -41,17 +38,8 @@ def round_trip(dataset: str, place: Path, out: Path, /, **options: str) -> Round
     return RoundTrip(
         summary=summary,
         records={record.id: record for record in records_of(out)},
-        targets={split: _targets(out, split) for split in summary.manifest.splits},
+        targets={
+            split: {name: frozenset(labels) for name, labels in load(str(out), split).items()}
+            for split in summary.manifest.splits
+        },
     )
-
-
-def _targets(out: Path, split: str) -> dict[str, frozenset[str]]:
-    labels = load_manifest(open_store(str(out))).settings.labels
-    config = LoaderConfig(
-        url=str(out), split=split, batch_size=2, crop_seconds=0.1, tail="pad", num_threads=1
-    )
-    found: dict[str, frozenset[str]] = {}
-    for batch in ShardLoader(config, world=World()):
-        for key, row_K in zip(batch.keys, batch.target_BK, strict=True):
-            found[from_key(key)] = frozenset(labels[k] for k in row_K.nonzero().flatten())
-    return found

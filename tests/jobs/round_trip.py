@@ -48,12 +48,14 @@ def round_trip(name: str, place: Path, out: Path, *, hz: int = 16_000, **chosen:
     records = {record.id.partition("/")[2]: record for record in records_of(out)}
     loaded: dict[str, tuple[str, ...]] = {}
     for split in sorted({record.split for record in records.values()}):
-        loaded |= load(str(out), split)
+        of_split = load(str(out), split)
+        loaded |= {name.partition("/")[2]: labels for name, labels in of_split.items()}
     assert {name: record.labels for name, record in records.items()} == loaded
     return RoundTrip(catalogue=catalogue, summary=summary, records=records, loaded=loaded)
 
 
 def load(url: str, split: str) -> dict[str, tuple[str, ...]]:
+    """Return the labels of each clip of a split as the loader's targets have them, by id."""
     config = LoaderConfig(
         url=url, split=split, batch_size=4, crop_seconds=None, tail="pad", num_threads=1
     )
@@ -62,6 +64,6 @@ def load(url: str, split: str) -> dict[str, tuple[str, ...]]:
     for batch in loader:
         for row, key in enumerate(batch.keys):
             positions = batch.target_BK[row].nonzero().flatten().tolist()
-            found[from_key(key).partition("/")[2]] = tuple(loader.labels[k] for k in positions)
+            found[from_key(key)] = tuple(loader.labels[k] for k in positions)
     loader.close()
     return found

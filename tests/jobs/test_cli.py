@@ -48,6 +48,7 @@ def usage_error(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
             ["ingest", "esc50"],
             ["--source", "meta/esc50.csv", "--out", "--subset", "--sample-rate", "--workers"],
         ),
+        (["ingest", "folder"], ["--name NAME", "--separator SEPARATOR", "--file COLUMN"]),
         (["inspect"], ["URL", "KEY", "--png", "waveform and log-mel"]),
         (["verify"], ["URL", "--no-decode", "Exit status 1"]),
         (["train"], ["--folds", "--eval-fold", "--resume", "torchrun --nproc-per-node"]),

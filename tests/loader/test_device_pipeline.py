@@ -31,11 +31,9 @@ class Features:
         self.epochs.append(epoch)
         batch = batch.to(self.device, non_blocking=True)
         return FeatureBatch(
-            keys=batch.keys,
             mel_BMF=self.log_mel(batch.wave_BT, batch.num_samples_B),
             num_frames_B=self.log_mel.config.num_frames_B(batch.num_samples_B),
-            target_BK=batch.target_BK,
-            is_padding_B=batch.is_padding_B,
+            **batch.label_fields(),
         )
 
 

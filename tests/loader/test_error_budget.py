@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from loader import AudioBatch, GroupBatches, LoaderConfig, ShardLoader, World
 from shardwriter.errors import ConfigError, ErrorBudgetError, ShardFormatError, StorageError
@@ -58,6 +59,13 @@ def test_without_a_budget_the_first_lost_sample_is_an_error(own_dataset_url: str
     ):
         list(loader)
     assert loader.quarantine() == ()
+
+
+def test_a_stand_in_comes_under_inference_mode_too(own_dataset_url: str) -> None:
+    loader = make_loader(own_dataset_url, error_budget=1)
+    damage(loader, 5)
+    with torch.inference_mode():
+        assert sum(int(batch.is_padding_B.sum()) for batch in loader) == 1
 
 
 @pytest.mark.parametrize("tail", ["drop", "pad", "cycle"])

@@ -398,6 +398,33 @@ def test_damaged_streams_give_an_error_or_the_right_samples() -> None:
     assert time.perf_counter() - started < 60
 
 
+def test_no_read_goes_behind_the_padding() -> None:
+    # Vectors are loaded and stored without the checks of the test below.
+    program = (
+        "import ctypes, mmap, numpy\n"
+        "from loader import flac_decoder\n"
+        "def joined(datas):\n"
+        "    data = b''.join(datas)\n"
+        "    size = -(-len(data) // mmap.PAGESIZE) * mmap.PAGESIZE\n"
+        "    memory = mmap.mmap(-1, size + mmap.PAGESIZE)\n"
+        "    whole = numpy.frombuffer(memory, numpy.uint8)\n"
+        "    guard = ctypes.c_void_p(whole.ctypes.data + size)\n"
+        "    assert ctypes.CDLL(None).mprotect(guard, mmap.PAGESIZE, 0) == 0\n"
+        "    whole[size - len(data) : size] = numpy.frombuffer(data, numpy.uint8)\n"
+        "    return whole[size - len(data) : size]\n"
+        "flac_decoder._joined = joined\n"
+        "from tests.loader import test_flac_decoder as t\n"
+        "print(t.fuzz(1000, seed=5))\n"
+        "t.test_frames_of_varying_length_are_bit_exact()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True,
+        cwd=Path(__file__).parents[2], timeout=250,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 50
+
+
 @pytest.mark.slow
 def test_no_access_is_out_of_bounds_when_the_compiled_code_checks_them(tmp_path: Path) -> None:
     program = (

@@ -67,7 +67,6 @@ def test_numbers_of_operations_never_change_their_meaning() -> None:
         "FREQ_MIX_STYLE_PARTNER": 115,
         "BANK_CLIP": 116,
         "BANK_SEGMENT": 117,
-        "NOISE_MIXER": 118,
     }
 
 

@@ -129,7 +129,7 @@ def test_shards_of_which_little_is_needed_are_not_downloaded(big_url: str, tmp_p
             cache_folder=tmp_path / "cache", cost=NetworkCost(bytes_per_second=1e5)
         ),
     )
-    loader._reader = reader
+    loader._pipeline.reader = reader
     assert len(real_keys(loader)) == 8
     assert reader.stats().num_shards_downloaded == 0
     assert reader.stats().num_requests >= 8

@@ -61,6 +61,12 @@ def loader_of(
     return ShardLoader(config, world=world or World(), store=store)
 
 
+def with_clients_of_its_own(loader: ShardLoader) -> ShardLoader:
+    """Those that tests share have the credentials of the environment, and must keep them."""
+    loader._pipeline.reader._shards[0].store._bucket._clients = {}  # type: ignore[attr-defined]
+    return loader
+
+
 def batches_of(loader: ShardLoader) -> Batches:
     return [(batch.keys, batch.wave_BT.numpy().tobytes()) for batch in loader]
 
@@ -235,9 +241,7 @@ def test_expired_credentials_are_read_anew_in_the_middle_of_a_run(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    loader = loader_of(proxy, far)
-    # Clients of its own: those that tests share have the credentials of the environment.
-    loader._reader._shards[0].store._bucket._clients = {}  # type: ignore[attr-defined]
+    loader = with_clients_of_its_own(loader_of(proxy, far))
     tokens: list[bool] = []
 
     def note(request: Request) -> None:
@@ -256,7 +260,7 @@ def test_expired_credentials_are_read_anew_in_the_middle_of_a_run(
 
 
 def test_credentials_that_stay_expired_are_a_clear_error(proxy: FaultProxy, far: str) -> None:
-    loader = loader_of(proxy, far)
+    loader = with_clients_of_its_own(loader_of(proxy, far))
     proxy.script(Fault(kind="answer", path=".tar", status=400, code="ExpiredToken", times=99))
     with pytest.raises(StorageError, match=r"denied \(ExpiredToken, 400\); check the credentials"):
         batches_of(loader)

@@ -105,7 +105,27 @@ def test_each_split_is_told_apart_and_all_together() -> None:
         ("train", 2, 1),
         ("eval", 2, 1),
     ]
-    assert shifts[1].classes["positives_after"].to_pylist() == [1, 0, 0]
+    (train, eval_) = (shift.classes.to_pylist() for shift in shifts[1:])
+    assert [(row["label"], row["positives_after"]) for row in train] == [("dog", 1), ("cat", 0)]
+    assert [(row["label"], row["positives_after"]) for row in eval_] == [("dog", 1)]
+
+
+def test_classes_that_are_not_listed_are_not_said_to_have_changed() -> None:
+    some = shift_of_counts(
+        "train", ("a", "b"), np.array([50, 50]), np.array([40, 20]), num_before=200, num_after=150
+    )
+    many = shift_of_counts(
+        "train",
+        ("x", "a", "y", "b", "z"),
+        np.array([0, 50, 0, 50, 0]),
+        np.array([0, 40, 0, 20, 0]),
+        num_before=200,
+        num_after=150,
+    )
+    assert many.max_log_odds_label == some.max_log_odds_label == "b"
+    assert many.shifted_z == some.shifted_z
+    assert many.recall_half_width_after == some.recall_half_width_after
+    assert many.classes.equals(some.classes)
 
 
 def test_nothing_alive_is_nan_and_no_error() -> None:

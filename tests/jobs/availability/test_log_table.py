@@ -1,5 +1,6 @@
 """All parts as one table: every field comes back, and damage is named."""
 
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -29,6 +30,7 @@ FULL = attempt(
     playability=("web:UNPLAYABLE",),
     countries=("US", "CA"),
     warnings=("first", "second"),
+    retry_after_seconds=120.0,
     expected="10.000 s",
     got="9.000 s",
     vantage=Vantage(region="eu", is_authenticated=True, is_proxied=True),
@@ -36,6 +38,7 @@ FULL = attempt(
     source_sha256="0" * 64,
     pcm_sha256="1" * 64,
     licence="CC BY 3.0",
+    fetch_mode="range",
 )
 
 
@@ -52,6 +55,16 @@ def test_every_field_of_an_attempt_comes_back(store: LocalStore, tmp_path: Path)
     for row in expected:
         row |= {name: list(value) for name, value in row.items() if isinstance(value, tuple)}
     assert table.to_pylist() == expected
+
+
+def test_a_log_of_before_some_fields_were_kept_is_read(store: LocalStore) -> None:
+    new = ("fetch_mode", "retry_after_seconds")
+    old = {name: value for name, value in to_row(FULL).items() if name not in new}
+    store.put(part_name("run-1", "w0", 0), json.dumps(old).encode() + b"\n")
+    table = read_attempts(store)
+    assert table.schema.equals(ATTEMPTS_SCHEMA)
+    assert [table[name].to_pylist() for name in new] == [[None], [None]]
+    assert table["clip_id"].to_pylist() == [FULL.clip_id]
 
 
 def test_no_field_of_an_attempt_is_left_out() -> None:

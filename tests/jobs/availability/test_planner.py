@@ -12,14 +12,14 @@ AUDIOSET_NUM_CLIPS = 2_084_320
 DAY = 86_400
 
 
-def audioset_listing() -> pa.Table:
+def audioset_listing(num_clips: int = AUDIOSET_NUM_CLIPS) -> pa.Table:
     """As many clips as AudioSet has, ten seconds each, that end after 110 s in the mean."""
-    numbers = pa.array(np.arange(AUDIOSET_NUM_CLIPS)).cast(pa.string())
+    numbers = pa.array(np.arange(num_clips)).cast(pa.string())
     columns = {
         "clip_id": numbers,
         "video_id": numbers,
-        "stop_seconds": pa.array(np.full(AUDIOSET_NUM_CLIPS, 110.0)),
-        "seconds": pa.array(np.full(AUDIOSET_NUM_CLIPS, 10.0)),
+        "stop_seconds": pa.array(np.full(num_clips, 110.0)),
+        "seconds": pa.array(np.full(num_clips, 10.0)),
     }
     return pa.table(columns)
 
@@ -37,6 +37,19 @@ def test_all_of_audioset_takes_a_guest_289_days_and_an_account_43(audioset: pa.T
     assert account.seconds // DAY == 43
     assert guest.num_fetched_bytes == pytest.approx(2e6 * AUDIOSET_NUM_CLIPS, rel=0.1)
     assert 0.6e12 < guest.num_stored_bytes < 0.9e12
+
+
+def test_parts_of_videos_take_a_fifth_of_the_bytes_in_more_requests() -> None:
+    listing = audioset_listing(300)
+    prefix = plan_ingest(listing, source="youtube")
+    ranged = plan_ingest(listing, source="youtube", fetch_mode="range")
+    assert prefix.num_fetched_bytes is not None
+    assert ranged.num_fetched_bytes is not None
+    assert ranged.num_fetched_bytes == pytest.approx(390_000 * 300, rel=0.02)
+    assert ranged.num_fetched_bytes < 0.22 * prefix.num_fetched_bytes
+    assert ranged.num_requests == prefix.num_requests + 3 * 300
+    assert ranged.seconds == prefix.seconds
+    assert plan_ingest(listing, source="youtube", fetch_mode="whole").num_fetched_bytes is None
 
 
 def test_text_suggests_a_copy_of_ones_own_first(audioset: pa.Table) -> None:
@@ -89,7 +102,7 @@ def test_servers_are_asked_politely_and_rates_can_be_chosen() -> None:
     assert plan_ingest(listing, source="http").seconds == 100
     slow = plan_ingest(listing, source="http", rates=Rates(http_requests_per_hour=360))
     assert slow.seconds == 1000
-    assert "360 files an hour, polite" in "\n".join(plan_lines(slow, title="Toy"))
+    assert "if the server gives 360 files an hour" in "\n".join(plan_lines(slow, title="Toy"))
 
 
 def test_clips_of_unknown_length_are_taken_as_the_mean() -> None:

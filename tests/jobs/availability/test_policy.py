@@ -93,7 +93,8 @@ def test_session_waits_longer_each_time_and_an_hour_at_most() -> None:
 
 
 def test_server_that_names_a_time_gets_it() -> None:
-    assert back_off(Code.HTTP_429, 1, retry_after_seconds=7200) == 7200
+    assert back_off(Code.HTTP_429, 1, retry_after_seconds=1800) == 1800
+    assert back_off(Code.HTTP_429, 1, retry_after_seconds=7200) == 3600
     retry = decide(
         Group.TRANSIENT, Code.HTTP_5XX, 1, run_id="r", clip_id="a", retry_after_seconds=30
     )

@@ -136,7 +136,7 @@ def ingest(csv: Path, out: Path, *flags: str, workers: int = 0) -> int:
             *("ingest", "audioset", "--source", "youtube", "--split", "balanced"),
             *("--csv", str(csv), "--out", str(out), "--workers", str(workers)),
             *("--videos-per-hour", "1000000000", "--pause", "0", "--sample-rate", "16000"),
-            *("--shard-clips", "40", *flags),
+            *("--shard-clips", "40", "--allow-private-hosts", *flags),
         ]
     )
 

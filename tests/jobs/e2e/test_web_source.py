@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli import main
+from jobs.cli import main, parser
+from jobs.source_flags import fetch_options
 from tests.jobs.builders import csv_bytes, esc50_row, wav
 from tests.jobs.fetching.site import Page, Site
 from tests.jobs.shard_records import records_of
@@ -48,8 +49,8 @@ def test_server_without_names_is_refused_with_the_way_out(
     assert "as --names FILE" in capsys.readouterr().err
 
 
-def test_http_source_keeps_two_connections_unless_told_otherwise() -> None:
-    from jobs.running_flags import _num_workers
-
-    assert _num_workers(None, kind="http") <= 2
-    assert _num_workers(9, kind="http") == 9
+def test_http_source_gets_two_connections_unless_told_otherwise() -> None:
+    command = ["ingest", "esc50", "--source", "https://x.example/a", "--out", "out"]
+    for flags, expected in (([], 2), (["--connections", "7"], 7)):
+        arguments = parser().parse_args([*command, *flags])
+        assert fetch_options(arguments).http.connections_per_host == expected

@@ -77,6 +77,7 @@ def start(csv: Path, out: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "jobs.cli", "ingest", "audioset", "--source", "youtube"]
     command += ["--split", "balanced", "--csv", str(csv), "--out", str(out), "--workers", "2"]
     command += ["--videos-per-hour", "1000000000", "--pause", "0.05", "--shard-clips", "8"]
+    command += ["--allow-private-hosts"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 

@@ -27,6 +27,8 @@ class Page:
     """Whether `Range` is honoured."""
     tells_length: bool = True
     """Whether `Content-Range` says how long the body is."""
+    content_range: str = ""
+    """Sent in place of the true `Content-Range`."""
     ends: Literal["whole", "reset", "cut", "stalls"] = "whole"
     """How an answer ends that is not sent whole: reset, closed, or silent until it is let go."""
     end_at: int = 0
@@ -108,7 +110,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("ETag", page.etag)
         if status == 206:
             length = len(page.body) if page.tells_length else "*"
-            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{length}")
+            told = page.content_range or f"bytes {start}-{stop - 1}/{length}"
+            self.send_header("Content-Range", told)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if page.ends == "whole":

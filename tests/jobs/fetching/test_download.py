@@ -125,7 +125,16 @@ def test_retry_after_is_waited_for_in_seconds_and_as_a_date(site: Site, tmp_path
         Page(status=503, headers={"Retry-After": date}),
         Page(body=BODY),
     )
-    first, second = get(RemoteFile(url=url, sha256=SHA256), tmp_path / "a.zip")
+    waits: list[float] = []
+    session = HttpSession(HttpOptions(allow_private_hosts=True), clock=lambda: sum(waits))
+    download(
+        RemoteFile(url=url, sha256=SHA256),
+        tmp_path / "a.zip",
+        session=session,
+        max_bytes=1 << 24,
+        sleep=waits.append,
+    )
+    first, second = waits
     assert first == 40
     assert 200 < second <= 300
 

@@ -1,3 +1,6 @@
+import email.utils
+import time
+
 import pytest
 
 from jobs.availability.outcome import Code, Outcome
@@ -144,11 +147,25 @@ def test_a_redirect_to_a_private_host_is_our_refusal(site: Site) -> None:
     assert code_of(fetch(site.url)) is Code.REFUSED_URL
 
 
-def test_the_pause_that_a_server_asks_for_is_kept(site: Site) -> None:
-    site.put("/a.wav", Page(status=429, headers={"Retry-After": "120"}))
+@pytest.mark.parametrize(("status", "code"), [(429, Code.HTTP_429), (503, Code.HTTP_5XX)])
+def test_the_pause_that_a_server_asks_for_is_kept(site: Site, status: int, code: Code) -> None:
+    site.put("/a.wav", Page(status=status, headers={"Retry-After": "120"}))
+    with HttpFetcher(site.url, HERE).open() as fetcher:
+        for _ in range(2):  # the second time the server is not asked
+            got = fetcher.fetch(clip())
+            assert isinstance(got, Outcome)
+            assert got.code is code
+            assert got.evidence.retry_after_seconds in (119, 120)
+            assert "Retry-After 1" in got.evidence.text
+    assert len(site.requests) == 1
+
+
+def test_a_pause_until_a_date_is_counted_from_now(site: Site) -> None:
+    date = email.utils.formatdate(time.time() + 300, usegmt=True)
+    site.put("/a.wav", Page(status=503, headers={"Retry-After": date}))
     got = fetch(site.url)
     assert isinstance(got, Outcome)
-    assert "Retry-After 120" in got.evidence.text
+    assert got.evidence.retry_after_seconds == pytest.approx(300, abs=60)
 
 
 def test_messages_hold_no_query(site: Site) -> None:

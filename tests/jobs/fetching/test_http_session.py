@@ -5,7 +5,14 @@ import time
 import pytest
 
 from jobs.fetching import http_session
-from jobs.fetching.http_session import HttpOptions, HttpSession, TooLargeError, pieces
+from jobs.fetching.http_session import (
+    HttpOptions,
+    HttpSession,
+    HttpStatusError,
+    TooLargeError,
+    pieces,
+)
+from jobs.fetching.retry_after import MAX_PAUSE_SECONDS
 from jobs.fetching.urls import RefusedUrlError
 from tests.jobs.fetching.site import Page, Site
 
@@ -100,6 +107,55 @@ def test_a_host_is_asked_by_as_many_connections_as_allowed(site: Site) -> None:
     for thread in threads:
         thread.join(20)
     assert counts == [2] * 6
+
+
+class Clock:
+    """Time that passes by sleeping alone."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+def status_of(session: HttpSession, url: str) -> int:
+    try:
+        with session.get(url) as response:
+            return response.status
+    except HttpStatusError as err:
+        return err.status
+
+
+def test_a_host_that_asks_for_a_short_pause_gets_it_from_all_requests(site: Site) -> None:
+    clock = Clock()
+    session = HttpSession(HERE, clock=clock, sleep=clock.sleep)
+    site.put("/busy", Page(status=503, headers={"Retry-After": "4"}))
+    site.put("/a", Page(body=b"x"))
+    assert status_of(session, f"{site.url}/a") == 200
+    assert clock.waits == []
+    assert status_of(session, f"{site.url}/busy") == 503
+    assert status_of(session, f"{site.url}/a") == 200
+    assert clock.waits == [4]
+
+
+def test_a_host_that_asks_for_a_long_pause_is_not_asked(site: Site) -> None:
+    clock = Clock()
+    session = HttpSession(HERE, clock=clock, sleep=clock.sleep)
+    site.put("/busy", Page(status=429, headers={"Retry-After": "3600"}))
+    site.put("/a", Page(body=b"x"))
+    assert status_of(session, f"{site.url}/busy") == 429
+    assert status_of(session, f"{site.url}/a") == 429
+    assert site.paths() == ["/busy"]
+    with Site().serving() as other:
+        assert status_of(session, other.put("/a", Page(body=b"x"))) == 200
+    clock.sleep(MAX_PAUSE_SECONDS)
+    assert status_of(session, f"{site.url}/a") == 200
 
 
 def test_a_body_over_the_bound_is_refused_unread_where_its_header_tells(site: Site) -> None:

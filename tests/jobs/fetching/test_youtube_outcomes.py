@@ -221,7 +221,7 @@ def test_a_clip_past_the_end_is_refused_before_its_media(
 
 def open_with(site: Site, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> YoutubeFetcher:
     use_site(site, monkeypatch)
-    return YoutubeFetcher(YoutubeOptions(**changes))
+    return YoutubeFetcher(YoutubeOptions(allow_private_hosts=True, **changes))
 
 
 def test_a_video_that_lasts_too_long_is_refused_if_all_of_it_is_needed(
@@ -276,3 +276,18 @@ def test_the_warnings_of_one_clip_are_not_kept_for_the_next(
     put_watch_page(site, error="Video unavailable")
     got = outcome_of(youtube)
     assert (got.evidence.warnings, got.evidence.playability) == ((), ())
+
+
+def test_the_pause_that_youtube_asks_for_is_kept_wherever_it_does(
+    site: Site, youtube: YoutubeFetcher
+) -> None:
+    busy = Page(status=429, headers={"Retry-After": "33"})
+    site.put(f"/watch/{VIDEO_ID}", busy)
+    at_the_page = outcome_of(youtube)
+    put_video(site, busy)
+    at_the_media = outcome_of(youtube)
+    for outcome in (at_the_page, at_the_media):
+        assert outcome.code is Code.HTTP_429
+        assert outcome.evidence.retry_after_seconds == 33
+    put_video(site, Page(status=429))
+    assert outcome_of(youtube).evidence.retry_after_seconds is None
