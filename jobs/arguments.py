@@ -39,6 +39,14 @@ def positive_number(text: str) -> float:
     return number
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Read `NAME` or `NAME,NAME`."""
+    found = tuple(text.split(","))
+    if not all(found) or len(set(found)) != len(found):
+        raise argparse.ArgumentTypeError(f"expected different names such as a,b, got {text!r}")
+    return found
+
+
 def split_pattern(text: str) -> tuple[str, str]:
     """Read `NAME=PATTERN`."""
     name, equals, pattern = text.partition("=")

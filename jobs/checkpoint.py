@@ -3,6 +3,7 @@
 import os
 import pickle
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from jobs.recipe import Recipe
 from shardwriter.errors import ConfigError
 
-VERSION = 2
+VERSION = 3
 _LOAD_ERRORS = (
     *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),  # what torch.load documents
     *(ValueError, TypeError, LookupError, AttributeError),  # and what a damaged pickle gives
@@ -34,12 +35,18 @@ class Checkpoint:
     scaler: dict[str, Any]
     recipe: dict[str, Any]
     """Every field of the run's `Recipe`."""
+    objective: str
+    """What is minimised, with `auto` decided by the labels that were trained on."""
+    augmentation: dict[str, str]
+    """What decides the augmentation, content of its banks included."""
     labels: list[str]
     """The vocabulary, in the order of the model's logits."""
+    num_outputs: int
+    """Of the model: more than labels where the augmentation makes classes of its own."""
     history: dict[str, Any]
     """Losses and evaluations so far."""
 
-    def check_fits(self, recipe: Recipe) -> None:
+    def check_fits(self, recipe: Recipe, augmentation: Mapping[str, str]) -> None:
         """Refuse to go on with what makes another network or another run.
 
         The number of epochs, checkpoints and the like may change.
@@ -53,6 +60,13 @@ class Checkpoint:
                 raise ConfigError(
                     f"the checkpoint was made with {name}={saved!r}, now it is {now!r}; "
                     "give the same recipe and flags, or start anew without --resume"
+                )
+        for name in sorted(self.augmentation.keys() | augmentation.keys()):
+            if self.augmentation.get(name) != augmentation.get(name):
+                raise ConfigError(
+                    f"the checkpoint was made with another --{name}: the content of its file or "
+                    f"dataset, its splits or --bank-gb: {self.augmentation.get(name)}, now "
+                    f"{augmentation.get(name)}; give the same, or start anew without --resume"
                 )
 
 

@@ -15,11 +15,11 @@ from jobs.evaluation import Evaluator
 from jobs.front_end import FrontEnd, recipe_front_end
 from jobs.metrics import Metrics, evaluate
 from jobs.models.build import build_network
-from jobs.objectives import make_objective
+from jobs.objectives import Objective
 from jobs.optimisation import amp_dtype
 from jobs.recipe import Recipe, recipe_from
 from jobs.results import metric_rows
-from jobs.training_data import class_counts, held_out_loader, is_single_label
+from jobs.training_data import held_out_loader
 from jobs.verification import Verification, open_trials, verify_trials
 from loader import ShardLoader, World
 from shardwriter.errors import ConfigError
@@ -67,11 +67,8 @@ def run_evaluation(options: EvaluateOptions) -> int:
         metrics: Metrics | None = None
         verification: Verification | None = None
         if options.trials is None:
-            objective = make_objective(
-                recipe,
-                counts_K=class_counts(loader.index),
-                is_single_label=is_single_label(loader.index),
-            ).to(device)
+            # The checkpoint's, and not what would suit the labels of the clips that are tested.
+            objective = Objective(recipe, kind=checkpoint.objective, weight_K=None)
             scored = evaluator.scores(loader, objective)
             metrics = evaluate(scored.scores_NK.numpy(), scored.targets_NK.numpy() > 0)
         else:
@@ -98,7 +95,7 @@ def _network(
     num_samples = round(recipe.crop_seconds * loader.sample_rate_hz)
     network = build_network(
         recipe,
-        num_classes=len(checkpoint.labels),
+        num_classes=checkpoint.num_outputs,
         num_mels=config.log_mel.num_mels,
         num_frames=config.log_mel.num_frames_out or config.log_mel.num_frames(num_samples),
     )

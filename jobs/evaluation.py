@@ -50,7 +50,9 @@ class Evaluator:
 
         def score(batch: AudioBatch | FeatureBatch) -> Tensor:
             targets.append(batch.target_BK[~batch.is_padding_B])
-            return objective.scores(self._run(self._network, batch))
+            # Classes behind the dataset's own are made by the augmentation, for the training.
+            logits_BK = self._run(self._network, batch)[:, : batch.target_BK.shape[1]]
+            return objective.scores(logits_BK)
 
         keys, scores_NK = self._over(loader, score)
         parts = gather_from_ranks(torch.cat(targets).numpy(), self._world)

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from jobs.cached_features import check_cached_preset
 from jobs.recipe import Recipe
 from loader import AudioBatch
-from loader.augment import Augmenter, AugmentRecipe, load_recipe, units_per_db
-from loader.augment import recipe as augment_recipe
-from loader.augment.recipe_file import NAMES as AUGMENT_RECIPES
+from loader.augment import Augmenter, AugmentRecipe, Banks, units_per_db
 from loader.feature_batch import FeatureBatch
 from loader.features import LogMel, LogMelConfig, Preset, Standardize, presets
 from loader.features.presets import log_mel_preset
@@ -42,7 +40,8 @@ class FrontEndConfig:
 class FrontEnd(nn.Module):
     """Log-mels, standardised where that was asked for; clips are rolled in training only."""
 
-    def __init__(self, config: FrontEndConfig) -> None:
+    def __init__(self, config: FrontEndConfig, *, banks: Banks | None = None) -> None:
+        """Build it; `banks` are those that the augmentation needs, on the device."""
         super().__init__()
         self.config = config
         self.log_mel = LogMel(config.log_mel)
@@ -58,6 +57,7 @@ class FrontEnd(nn.Module):
                 config.augment,
                 sample_rate_hz=config.log_mel.sample_rate_hz,
                 seed=config.seed,
+                banks=banks,
                 num_mels=config.log_mel.num_mels,
             )
         )
@@ -101,14 +101,11 @@ class FrontEnd(nn.Module):
             target_BK=augmenter.targets(batch.target_BK, parameters),
         )
 
-    def _mask_value(self, preset: Preset | None) -> float:
-        """Return what masks are filled with: as published, or the mean, or else silence."""
-        if preset is not None and preset.mask_value is not None:
-            return preset.mask_value
+    def _mask_value(self, preset: Preset | None) -> float | None:
+        """Return what masks are filled with: as published, or the dataset's mean, or the clip's."""
         if self.config.mean_M is not None:
             return 0.0
-        log_mel = self.config.log_mel
-        return (log_mel.floor_db - log_mel.mean) / log_mel.std
+        return None if preset is None else preset.mask_value
 
     @property
     def device(self) -> torch.device:
@@ -196,7 +193,14 @@ def recipe_front_end(
     store: Store,
     features: FeatureFormat | None = None,
 ) -> FrontEndConfig:
-    """Return the settings of a recipe's front end for a dataset; `features` are what it holds.
+    """Return the settings of a recipe's front end for a dataset, without augmentation.
+
+    Args:
+        recipe: Which front end.
+        sample_rate_hz: Rate of the dataset's clips.
+        seed: Of the shift.
+        store: The dataset, which may have statistics.
+        features: What it holds, where these are features instead of waves.
 
     Raises:
         ConfigError: the recipe asks for another preset, or for what this dataset doesn't have.
@@ -206,31 +210,7 @@ def recipe_front_end(
     )
     if features is not None:
         check_cached_preset(config, features, where=store.url)
-    config = replace(config, augment=_augmentation(recipe))
     return with_statistics(config, store) if recipe.standardise else config
-
-
-def _augmentation(recipe: Recipe) -> AugmentRecipe | None:
-    """Return the recipe's augmentation.
-
-    Raises:
-        ConfigError: there is none of that name, or it needs what a training doesn't have.
-    """
-    if not recipe.augment:
-        return None
-    named = recipe.augment in AUGMENT_RECIPES
-    augment = augment_recipe(recipe.augment) if named else load_recipe(recipe.augment)
-    if augment.noise or augment.room or augment.device:
-        raise ConfigError(
-            f"--augment {recipe.augment} needs a bank of noises or responses, which melstream "
-            "train does not open yet; leave these tables out of a file of your own"
-        )
-    if augment.speed is not None and augment.speed.new_classes:
-        raise ConfigError(
-            f"--augment {recipe.augment} makes new classes of other speeds; set "
-            "new_classes = false in a file of your own"
-        )
-    return augment
 
 
 def small_log_mel(sample_rate_hz: int) -> LogMelConfig:

@@ -95,8 +95,8 @@ ABOUT = {
     "preset": "front end: small (64 mels each 20 ms), or a preset's name",
     "standardise": "standardise by what `melstream stats` has measured",
     "shift": "roll each training clip by a random time",
-    "augment": "augmentation recipe: audioset, esc50, speech_commands, or a TOML file; its roll "
-    "takes the place of shift",
+    "augment": "augmentation recipe: audioset, esc50, speech_commands, voxceleb, or a TOML file; "
+    "its roll takes the place of shift",
     "balance": "0: every clip alike; 1: rare classes are drawn as often as common ones; or between",
     "crop_seconds": "length of training clips",
     "eval_clips": "score whole clips, or their middle crop_seconds",

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from jobs.augmentation import contents
 from jobs.distributed import device_name
 from jobs.evaluation import Scored
 from jobs.metrics import confusion, evaluate
@@ -92,6 +93,7 @@ def _settings(trainer: Trainer) -> dict[str, str]:
         "features": _features(recipe.preset, trainer.front_end.config.log_mel),
         "precision": str(trainer.amp_dtype or "torch.float32").removeprefix("torch."),
         "seed": str(options.seed),
+        **contents(trainer.augmentation.banks),
         **others,
     }
 

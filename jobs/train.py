@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from jobs.augmentation import contents
 from jobs.console import say, table
 from jobs.distributed import device_name, process_group
 from jobs.preemption import (
@@ -133,6 +134,8 @@ def _announce(trainer: Trainer) -> None:
         f"{trainer.num_steps} steps in {recipe.epochs} epochs, "
         f"{trainer.world.size} process(es) on {device_name(trainer.device)}"
     )
+    for bank, held in contents(trainer.augmentation.banks).items():
+        say(f"{bank}: {held}")
     if trainer.step:
         say(f"going on after step {trainer.step} of {options.checkpoint_path}")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jobs.bank_options import BankOptions
 from jobs.recipe import Recipe
 from shardwriter.errors import ConfigError
 from shardwriter.storage import S3Options
@@ -38,6 +39,7 @@ class TrainOptions:
     cache_dir: str | None = None
     """Where the node keeps the shards of a remote dataset."""
     recipe: Recipe = field(default_factory=Recipe)
+    banks: BankOptions = field(default_factory=BankOptions)
 
     def __post_init__(self) -> None:
         same_split = self.eval_split in (None, self.split)

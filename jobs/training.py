@@ -6,15 +6,17 @@ differs by the order of sums, by dropout and by what batch norm sees of a step. 
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from jobs.augmentation import open_augmentation
 from jobs.cached_features import refuse_wave_augmentation
 from jobs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from jobs.distributed import distributed, share_buffers, sum_over_ranks, wait_for_all
@@ -31,6 +33,7 @@ from jobs.training_data import class_counts, held_out_loader, is_single_label, t
 from loader import World
 from loader.device_pipeline import DevicePipeline
 from loader.feature_batch import FeatureBatch
+from shardwriter.errors import MelstreamError
 from shardwriter.storage import open_store
 
 
@@ -64,13 +67,23 @@ class Trainer:
             store=store,
             features=self.loader.features,
         )
+        self.augmentation = open_augmentation(
+            recipe,
+            options.banks,
+            sample_rate_hz=self.loader.sample_rate_hz,
+            seed=options.seed,
+            device=device,
+            s3=options.s3,
+        )
+        config = replace(config, augment=self.augmentation.recipe)
         if self.loader.features is not None:
             refuse_wave_augmentation(config, where=store.url)
-        self.front_end = FrontEnd(config).to(device)
+        self.front_end = FrontEnd(config, banks=self.augmentation.banks).to(device)
         num_samples = round(recipe.crop_seconds * self.loader.sample_rate_hz)
+        self.num_outputs = len(self.loader.labels) * self.augmentation.num_speeds
         self.network = build_network(
             recipe,
-            num_classes=len(self.loader.labels),
+            num_classes=self.num_outputs,
             num_mels=config.log_mel.num_mels,
             num_frames=config.log_mel.num_frames_out or config.log_mel.num_frames(num_samples),
         ).to(device)
@@ -81,7 +94,7 @@ class Trainer:
         self.model = distributed(self.network, world=world, device=device)
         self.objective = make_objective(
             recipe,
-            counts_K=class_counts(self.loader.index),
+            counts_K=class_counts(self.loader.index).repeat(self.augmentation.num_speeds),
             is_single_label=is_single_label(self.loader.index),
         ).to(device)
         self.optimizer = torch.optim.AdamW(
@@ -200,11 +213,21 @@ class Trainer:
         return is_told
 
     def _read(self, on_step: Callable[[float], None]) -> bool:
-        """Note the loss of the latest step that was not yet read; return whether to stop."""
+        """Note the loss of the latest step that was not yet read; return whether to stop.
+
+        Raises:
+            MelstreamError: it is no number, on all ranks; before a checkpoint is made of that.
+        """
         if self._unread is None:
             return False
         loss, told = (float(value) for value in self._unread.cpu())
         self._unread = None
+        # The scaler of float16 leaves such a step out and goes on.
+        if not math.isfinite(loss) and not self.scaler.is_enabled():
+            raise MelstreamError(
+                f"the loss of step {len(self.history.losses) + 1} is {loss}, and so are the "
+                "weights: start anew with a lower --learning-rate, or with --clip-norm"
+            )
         self.history.losses.append(loss / self.world.size)
         on_step(self.history.losses[-1])
         return told > 0
@@ -247,7 +270,10 @@ class Trainer:
                     optimizer=self.optimizer.state_dict(),
                     scaler=self.scaler.state_dict(),
                     recipe=asdict(self.options.recipe),
+                    objective=self.objective.kind,
+                    augmentation=dict(self.augmentation.description),
                     labels=list(self.loader.labels),
+                    num_outputs=self.num_outputs,
                     history=asdict(self.history),
                 ),
                 self.options.checkpoint_path,
@@ -256,7 +282,7 @@ class Trainer:
         self.history.spend("checkpoints", started)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        checkpoint.check_fits(self.options.recipe)
+        checkpoint.check_fits(self.options.recipe, self.augmentation.description)
         self.pipeline.load_state_dict(checkpoint.loader)
         self.network.load_state_dict(checkpoint.model)
         if self.average is not None and checkpoint.average is not None:

@@ -4,9 +4,11 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
-from jobs.arguments import Commands, folds, not_negative, positive
+from jobs.arguments import Commands, folds, names, not_negative, positive, positive_number
+from jobs.bank_options import BANK_FLAGS, BankOptions, BankSource
 from jobs.recipe import ABOUT, DEFAULT_RECIPE, Recipe, choices_of, load_recipe, recipe_names
 from jobs.store_flags import add_store_flags, store_options
+from shardwriter.errors import ConfigError
 
 # Jobs are imported when they run: torch alone takes seconds, and `--help` should not wait for it.
 
@@ -83,6 +85,7 @@ def add_train(commands: Commands) -> None:
         help="folder on the node's disk for the shards of a dataset on S3 or the web",
     )
     _add_settings(parser)
+    _add_banks(parser)
     add_store_flags(parser)
     parser.set_defaults(run=_train)
 
@@ -107,6 +110,42 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
             metavar=None if choices else "X" if kind is float else "N" if kind is int else "NAME",
             help=about,
         )
+
+
+def _add_banks(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the datasets that an augmentation recipe takes clips from."""
+    group = parser.add_argument_group(
+        "datasets of shards that a recipe of --augment takes clips from"
+    )
+    for name, (flag, split_flag, about) in BANK_FLAGS.items():
+        group.add_argument(flag, dest=name, metavar="URL", help=f"for [{name}]: {about}")
+        group.add_argument(
+            split_flag,
+            dest=f"{name}_splits",
+            type=names,
+            default=(),
+            metavar="SPLITS",
+            help=f"of {flag}, with commas between several (default: all)",
+        )
+    group.add_argument(
+        "--bank-gb",
+        type=positive_number,
+        default=1.0,
+        metavar="X",
+        help="device memory for the clips of each of these datasets; where not all of them fit, "
+        "others take their place each epoch (default: %(default)g)",
+    )
+
+
+def _banks(arguments: argparse.Namespace) -> BankOptions:
+    sources = {}
+    for name, (flag, split_flag, _) in BANK_FLAGS.items():
+        url, splits = getattr(arguments, name), getattr(arguments, f"{name}_splits")
+        if splits and url is None:
+            raise ConfigError(f"{split_flag} is of no use without {flag} URL")
+        if url is not None:
+            sources[name] = BankSource(url=url, splits=splits)
+    return BankOptions(sources=sources, num_bytes=round(arguments.bank_gb * 1e9))
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
@@ -139,6 +178,7 @@ def _train(arguments: argparse.Namespace) -> int:
         s3=store_options(arguments),
         cache_dir=arguments.cache_dir,
         recipe=_recipe(arguments),
+        banks=_banks(arguments),
     )
     return run_training(options)
 

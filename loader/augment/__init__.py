@@ -17,7 +17,7 @@ from loader.augment.clip_bank import BankSettings, ClipBank
 from loader.augment.mel import units_per_db
 from loader.augment.parameters import AugmentParameters
 from loader.augment.recipe import AugmentRecipe
-from loader.augment.recipe_file import load_recipe, recipe
+from loader.augment.recipe_file import load_recipe, parse_recipe, recipe
 
 __all__ = [
     "AugmentParameters",
@@ -27,6 +27,7 @@ __all__ = [
     "Banks",
     "ClipBank",
     "load_recipe",
+    "parse_recipe",
     "recipe",
     "units_per_db",
 ]

@@ -150,7 +150,7 @@ class Augmenter:
         *,
         num_frames_B: Tensor | None = None,
         units_per_db: float = 1.0,
-        mask_value: float = 0.0,
+        mask_value: float | None = None,
     ) -> Tensor:
         """Return the augmented spectrograms.
 
@@ -159,7 +159,8 @@ class Augmenter:
             parameters: What `draw` returned.
             num_frames_B: How many frames of each row are the clip's; None means all.
             units_per_db: What 1 dB is in the spectrogram's units; `loader.augment.mel` has it.
-            mask_value: What masks are filled with, by the front end's recipe.
+            mask_value: What masks are filled with, by the front end's recipe; None: each clip's
+                own mean.
         """
         recipe, parameters = self.recipe, parameters.to(mel_BMF.device)
         if num_frames_B is None:

@@ -41,7 +41,8 @@ class BankSettings:
     Attributes:
         purpose: "noise": a random part of each clip, the clip again and again where it is shorter.
             "response": each clip from its direct path (its largest sample) on, then zeros.
-        segment_seconds: Length of the rows; noise must be at least as long as the batches.
+        segment_seconds: Length of the rows; noise must be at least as long as the batches. Of
+            responses the greatest length: rows are no longer than the longest of them.
         byte_budget: Bytes on the device, at least one clip of each kind. The host holds as much
             again while the next generation is made.
         refresh_epochs: Epochs that a generation serves; None keeps the first one for ever.
@@ -119,7 +120,7 @@ class ClipBank:
         cls,
         url: str,
         *,
-        split: str,
+        split: str | Sequence[str],
         kinds: Mapping[str, Sequence[str]] | None = None,
         settings: BankSettings | None = None,
         device: torch.device | str = "cpu",
@@ -129,7 +130,7 @@ class ClipBank:
 
         Args:
             url: Where it lies.
-            split: The split to take clips from.
+            split: The split to take clips from, or several.
             kinds: Kind → its labels; None takes every clip, as the kind "all".
             settings: What the bank holds.
             device: Where the clips are to lie.
@@ -283,6 +284,8 @@ def _segment_samples(settings: BankSettings, index: DatasetIndex) -> int:
             f"segment_seconds={settings.segment_seconds} is {num_samples} samples at "
             f"{index.sample_rate_hz} Hz; from 1 to {_MAX_SEGMENT_SAMPLES} are possible"
         )
+    if settings.purpose == "response":
+        return min(num_samples, int(index.num_samples_N.max()))
     return num_samples
 
 

@@ -54,8 +54,9 @@ def is_masked(
         mel_BMF.shape[2],
     )  # fmt: skip
     num_mels_B = torch.full_like(num_frames_B, mel_BMF.shape[1])
+    most_mels_B = (num_mels_B * setting.max_band_share).floor()
     band_BJM = _spans(
-        height_BJ, level_BJ, num_mels_B.clamp(max=setting.max_bands), num_mels_B, mel_BMF.shape[1]
+        height_BJ, level_BJ, most_mels_B.clamp(max=setting.max_bands), num_mels_B, mel_BMF.shape[1]
     )
     cutout_band_BJM = _spans(
         height_BJ, level_BJ, num_mels_B.clamp(max=setting.max_cutout_bands), num_mels_B,
@@ -90,7 +91,7 @@ def augment_mel(
     recipe: AugmentRecipe,
     *,
     units_per_db: float,
-    mask_value: float,
+    mask_value: float | None,
 ) -> Tensor:
     """Return the augmented log-mel spectrograms, not yet mixed.
 
@@ -100,7 +101,7 @@ def augment_mel(
         parameters: What to do, on the same device.
         recipe: What the parameters were drawn from.
         units_per_db: What 1 dB is in the spectrogram's units, see `units_per_db`.
-        mask_value: What masks are filled with.
+        mask_value: What masks are filled with; None: each clip's mean.
     """
     if recipe.freq_mix_style is not None:
         mel_BMF = mix_styles(mel_BMF, num_frames_B, parameters)
@@ -110,8 +111,18 @@ def augment_mel(
         mel_BMF = mel_BMF + gain_BMX * is_own_BF[:, None]
     if recipe.spec_augment is not None:
         is_masked_BMF = is_masked(mel_BMF, num_frames_B, parameters, recipe.spec_augment)
-        mel_BMF = mel_BMF.masked_fill(is_masked_BMF, mask_value)
+        if mask_value is None:
+            mel_BMF = means_BXX(mel_BMF, num_frames_B).where(is_masked_BMF, mel_BMF)
+        else:
+            mel_BMF = mel_BMF.masked_fill(is_masked_BMF, mask_value)
     return mel_BMF
+
+
+def means_BXX(mel_BMF: Tensor, num_frames_B: Tensor) -> Tensor:
+    """Return the mean of each clip's spectrogram over bands and its own frames."""
+    is_own_BF = torch.arange(mel_BMF.shape[2], device=mel_BMF.device) < num_frames_B[:, None]
+    sum_B = (mel_BMF * is_own_BF[:, None]).sum(dim=(1, 2))
+    return (sum_B / (num_frames_B.clamp(min=1) * mel_BMF.shape[1]))[:, None, None]
 
 
 def units_per_db(*, log_factor: float, std: float, of_magnitude: bool = False) -> float:

@@ -235,6 +235,8 @@ class SpecAugment:
             et al., "SpecAugment on large scale datasets", 2020).
         num_band_masks: Masks over all frames.
         max_bands: Their greatest width.
+        max_band_share: A bound on that, as share of the front end's bands, so that a recipe for
+            128 bands masks no more of 64.
         num_cutouts: Rectangles (DeVries and Taylor, 2017).
         max_cutout_frames: Their greatest width.
         max_cutout_bands: Their greatest height.
@@ -246,6 +248,7 @@ class SpecAugment:
     max_time_share: float = 1.0
     num_band_masks: int = 0
     max_bands: int = 0
+    max_band_share: float = 1.0
     num_cutouts: int = 0
     max_cutout_frames: int = 0
     max_cutout_bands: int = 0
@@ -253,6 +256,7 @@ class SpecAugment:
     def __post_init__(self) -> None:
         _check_share("spec_augment", self.p)
         _check_share("spec_augment", self.max_time_share, "max_time_share")
+        _check_share("spec_augment", self.max_band_share, "max_band_share")
         for field in fields(self):
             if field.name.startswith("num_") or field.name.endswith(("frames", "bands")):
                 _check_count("spec_augment", getattr(self, field.name), field.name, least=0)

@@ -147,6 +147,8 @@ def rolled(
 ) -> Tensor:
     """Return each clip turned around within its own length, to later times by the shift."""
     shift_B = shift_samples_B.long() + (shift_share_B * num_samples_B).long()
+    if wave_BT.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _rolled_by_row(wave_BT, num_samples_B, shift_B)
 
     def turned(rows: Rows) -> Tensor:
         place_T = torch.arange(wave_BT.shape[1], device=wave_BT.device)
@@ -155,6 +157,16 @@ def rolled(
         return wave_BT[rows].gather(1, from_BT.where(place_T < length_BX, place_T))
 
     return with_changed_rows(wave_BT, shift_B != 0, turned)
+
+
+def _rolled_by_row(wave_BT: Tensor, num_samples_B: Tensor, shift_B: Tensor) -> Tensor:
+    """Return the same by copies: one gather over all places takes 5 times as long on a CPU."""
+    result_BT = wave_BT.clone()
+    sizes = zip(num_samples_B.tolist(), shift_B.tolist(), strict=True)
+    for row, (num_samples, shift) in enumerate(sizes):
+        if num_samples and shift % num_samples:
+            result_BT[row, :num_samples] = wave_BT[row, :num_samples].roll(shift)
+    return result_BT
 
 
 def _filtered(

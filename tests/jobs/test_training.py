@@ -15,7 +15,7 @@ from jobs.recipe import Recipe
 from jobs.train_options import TrainOptions
 from jobs.training import Trainer
 from loader import AudioBatch, World
-from shardwriter.errors import ConfigError, LoaderStateError
+from shardwriter.errors import ConfigError, LoaderStateError, MelstreamError
 from tests.jobs.builders import TONE_LABELS, make_tones
 
 CPU = torch.device("cpu")
@@ -206,6 +206,23 @@ def test_scores_are_those_of_each_clip_alone_and_do_not_change(uninterrupted: Tr
         == [f"tones+clip-{n:03d}=2Ewav" for n in (*range(6, 9), *range(15, 18), *range(24, 27))]
     )
     assert torch.equal(first.scores_NK, again.scores_NK)
+
+
+def test_run_whose_loss_is_no_number_ends_before_a_checkpoint_is_made_of_it(
+    tones_url: str, tmp_path: Path
+) -> None:
+    options = options_for(tones_url, tmp_path, checkpoint_steps=3)
+    trainer = Trainer(options, world=World(), device=CPU)
+
+    def on_step(loss: float) -> None:
+        if len(trainer.history.losses) == 1:
+            with torch.no_grad():
+                next(trainer.network.parameters()).fill_(torch.nan)
+
+    with pytest.raises(MelstreamError, match=r"the loss of step 3 is nan.*lower --learning-rate"):
+        trainer.train(on_step)
+    assert trainer.step == 3
+    assert not options.checkpoint_path.exists()
 
 
 def test_learning_rate_rises_in_a_line_and_falls_along_a_cosine_to_zero() -> None:

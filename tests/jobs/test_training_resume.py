@@ -165,9 +165,3 @@ def test_balanced_training_sees_rare_classes_as_often_as_common_ones(tmp_path: P
     noise = trainer.loader.labels.index("noise")
     rows = torch.cat([features.target_BK for features in trainer.pipeline])
     assert rows[:, noise].mean().item() == pytest.approx(0.5, abs=0.1)
-
-
-def test_augmentation_that_needs_banks_is_refused(tones_url: str, tmp_path: Path) -> None:
-    options = options_for(tones_url, tmp_path, replace(RECIPE, augment="voxceleb"))
-    with pytest.raises(ConfigError, match="needs a bank of noises or responses"):
-        Trainer(options, world=World(), device=CPU)

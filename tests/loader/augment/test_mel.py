@@ -79,6 +79,37 @@ def test_masks_have_the_value_of_the_front_end_and_the_share_of_the_recipe() -> 
     assert abs(share - 0.3 * 40 / 41) < 0.08
 
 
+def test_masks_of_a_front_end_without_a_value_have_each_clips_own_mean() -> None:
+    setting = SpecAugment(num_time_masks=1, max_time_frames=20, num_band_masks=1, max_bands=10)
+    recipe = AugmentRecipe(spec_augment=setting)
+    num_frames_B = torch.arange(10, 10 + 20)
+    mel_BMF = torch.randn(20, MELS, FRAMES) - torch.arange(20.0)[:, None, None]
+    is_own_BF = torch.arange(FRAMES) < num_frames_B[:, None]
+    mel_BMF = mel_BMF.where(is_own_BF[:, None], -1000.0)
+    parameters = drawn(recipe, 20)
+    got_BMF = augment_mel(
+        mel_BMF, num_frames_B, parameters, recipe, units_per_db=1.0, mask_value=None
+    )
+    masked_BMF = is_masked(mel_BMF, num_frames_B, parameters, setting)
+    for clip in range(20):
+        own_MF = mel_BMF[clip, :, : num_frames_B[clip]]
+        filled = got_BMF[clip][masked_BMF[clip]]
+        torch.testing.assert_close(filled, own_MF.mean().expand_as(filled))
+        untouched_MF = ~masked_BMF[clip]
+        assert torch.equal(got_BMF[clip][untouched_MF], mel_BMF[clip][untouched_MF])
+    assert masked_BMF.flatten(1).any(dim=1).sum() > 15
+
+
+def test_a_recipe_for_more_bands_masks_the_same_share_of_fewer() -> None:
+    masked_BMF = masks_BMF(
+        SpecAugment(num_band_masks=1, max_bands=24, max_band_share=0.1875),
+        torch.full((CLIPS,), FRAMES),
+    )
+    heights_B = masked_BMF[:, :, 0].sum(axis=1)
+    assert heights_B.max() == 7  # of 40, where the recipe has 24 of 128
+    assert len(np.unique(heights_B)) == 8
+
+
 @pytest.mark.parametrize("bits", [0.0, 1.0])
 def test_numbers_that_float32_rounds_up_to_1_stay_in_range(bits: float) -> None:
     setting = SpecAugment(num_time_masks=1, max_time_frames=10)

@@ -20,6 +20,18 @@ def test_audioset_masks_and_mixes_as_ast_does() -> None:
     assert (made.spec_augment.max_bands, made.spec_augment.max_time_frames) == (48, 192)
 
 
+@pytest.mark.parametrize(
+    ("name", "num_frames", "num_bands"), [("audioset", 998, 128), ("esc50", 498, 128)]
+)
+def test_masks_are_as_wide_as_published_on_asts_front_end_and_as_wide_a_share_on_others(
+    name: str, num_frames: int, num_bands: int
+) -> None:
+    masks = recipe(name).spec_augment
+    assert masks is not None
+    assert int(num_frames * masks.max_time_share) == masks.max_time_frames
+    assert num_bands * masks.max_band_share == masks.max_bands
+
+
 def test_voxceleb_has_the_ranges_of_voxceleb_trainer() -> None:
     noise = recipe("voxceleb").noise
     assert noise is not None
@@ -62,6 +74,7 @@ def test_a_file_becomes_a_recipe_and_whole_numbers_become_numbers(tmp_path: Path
         ("[speed]\nfactors = [1.01]", r"multiples of 0.05 from 0.5 to 2, got 1.01"),
         ("[mix]\nmode = 'loud'", r"mode must be one of linear, energy, got 'loud'"),
         ("[noise.kinds.a]\nsnr = 3", r"mine, noise, kinds: unknown key 'snr'"),
+        ("[spec_augment]\nmax_band_share = 2", r"max_band_share must be from 0 to 1, got 2"),
         ("room_or_noise = true", r"room_or_noise needs both a room and noise"),
         ("[gain", r"mine: not TOML"),
     ],

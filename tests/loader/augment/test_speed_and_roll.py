@@ -65,7 +65,11 @@ def test_a_clip_that_becomes_too_long_is_cut() -> None:
 
 
 @pytest.mark.parametrize("shift", [0, 1, -1, 37, -37, 250, 99])
-def test_roll_is_numpys_roll_within_each_clip(shift: int) -> None:
+@pytest.mark.parametrize("as_on_a_device", [False, True])
+def test_roll_is_numpys_roll_within_each_clip(
+    monkeypatch: pytest.MonkeyPatch, shift: int, as_on_a_device: bool
+) -> None:
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: as_on_a_device)
     wave_BT = torch.randn(3, 100)
     lengths = [100, 60, 1]
     wave_BT = wave_BT * (torch.arange(100) < torch.tensor(lengths)[:, None])
