@@ -82,9 +82,11 @@ endef
 demo: $(RUN_TIME) ## run the whole way on the embedded sample: ingest, inspect, train
 	@$(BIN)/melstream demo $(ARGS)
 
-.PHONY: esc10
+.PHONY: esc10 esc10-ablation
 esc10: $(RUN_TIME) ## five-fold cross-validation (SOURCE=folder: the full recordings, not the embedded ones)
 	@$(BIN)/python -m benchmarks.esc10 $(if $(SOURCE),--source "$(SOURCE)") $(ARGS)
+esc10-ablation: $(RUN_TIME) ## the same with each augmentation of the recipe esc50 switched off (SOURCE=folder; long)
+	@$(BIN)/python -m benchmarks.esc10_ablation $(if $(SOURCE),--source "$(SOURCE)") $(ARGS)
 
 .PHONY: bench bench-ingest bench-loader bench-features bench-augment bench-plan bench-availability bench-feature_cache bench-simulate bench-gpu soak
 bench: $(TEST) ## measure the loader beside two others; writes benchmarks/results
