@@ -8,7 +8,7 @@ wave                 speed, roll, gain, filters, rooms, noise, in order
 noise, responses, speed, segments, rows  its parts
 mixing               mixup and energy-aware mixing, and targets
 mel                  Freq-MixStyle, FilterAugment, SpecAugment
-bank_plan, clip_bank noises and responses from shards
+bank_plan, clip_bank, background  noises and responses from shards
 augmenter            Augmenter, which puts these together
 """
 

@@ -13,12 +13,14 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from loader.augment.background import in_background
 from loader.augment.bank_plan import BankPlan, place_kinds, plan_bank, rows_of_kinds
 from loader.dataset import DatasetIndex, open_dataset
 from loader.decode import decode_windows
@@ -112,7 +114,6 @@ class ClipBank:
         self._stop = threading.Event()
         self._current: Generation | None = None
         self._next: tuple[int, Future[Generation]] | None = None
-        # Also runs before the interpreter takes its modules apart.
         weakref.finalize(self, self._stop.set)
 
     @classmethod
@@ -187,7 +188,12 @@ class ClipBank:
                     clips_NS=made.clips_NS.to(self.device),
                 )
             if self._refresh_epochs is not None and self._next is None:
-                self._next = (number + 1, _in_thread(self._make, number + 1, self._stop))
+                coming = in_background(
+                    partial(self._make, number + 1),
+                    name=f"melstream-bank-{number + 1}",
+                    stop=self._stop,
+                )
+                self._next = (number + 1, coming)
             return self._current
 
     def close(self) -> None:
@@ -287,18 +293,3 @@ def _segment_samples(settings: BankSettings, index: DatasetIndex) -> int:
     if settings.purpose == "response":
         return min(num_samples, int(index.num_samples_N.max()))
     return num_samples
-
-
-def _in_thread(
-    make: Callable[[int, threading.Event], Generation], number: int, stop: threading.Event
-) -> "Future[Generation]":
-    future: Future[Generation] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(make(number, stop))
-        except BaseException as err:  # noqa: BLE001 - raised again where the result is asked for
-            future.set_exception(err)
-
-    threading.Thread(target=run, name=f"melstream-bank-{number}", daemon=True).start()
-    return future
