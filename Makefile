@@ -88,7 +88,7 @@ esc10: $(RUN_TIME) ## five-fold cross-validation (SOURCE=folder: the full record
 esc10-ablation: $(RUN_TIME) ## the same with each augmentation of the recipe esc50 switched off (SOURCE=folder; long)
 	@$(BIN)/python -m benchmarks.esc10_ablation $(if $(SOURCE),--source "$(SOURCE)") $(ARGS)
 
-.PHONY: bench bench-ingest bench-loader bench-features bench-augment bench-plan bench-availability bench-feature_cache bench-simulate bench-gpu soak
+.PHONY: bench bench-ingest bench-loader bench-features bench-augment bench-plan bench-availability bench-feature_cache bench-loader_s3 bench-simulate bench-gpu soak
 bench: $(TEST) ## measure the loader beside two others; writes benchmarks/results
 	@$(BIN)/python -m benchmarks.pipeline $(ARGS)
 bench-ingest: $(TEST) ## measure ingest per core beside the peers that are installed
@@ -96,7 +96,7 @@ bench-ingest: $(TEST) ## measure ingest per core beside the peers that are insta
 
 bench-loader: $(TEST) ## measure the loader beside its peers, each in an environment of its own (long)
 	@$(BIN)/python -m benchmarks.loader $(ARGS)
-bench-features bench-augment bench-plan bench-availability bench-feature_cache bench-simulate bench-gpu: bench-%: $(TEST) ## measure one part
+bench-features bench-augment bench-plan bench-availability bench-feature_cache bench-loader_s3 bench-simulate bench-gpu: bench-%: $(TEST) ## measure one part
 	@$(BIN)/python -m benchmarks.$* $(ARGS)
 soak: $(TEST) ## stream for half an hour and watch the memory
 	@MALLOC_ARENA_MAX=2 $(BIN)/python -m benchmarks.soak --minutes 30 $(ARGS)
