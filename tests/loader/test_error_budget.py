@@ -125,7 +125,8 @@ def test_a_whole_lost_shard_is_replaced_even_when_it_makes_whole_batches(
 def test_more_than_the_budget_is_an_error_that_names_the_worst_shards(
     own_dataset_url: str,
 ) -> None:
-    loader = make_loader(own_dataset_url, tail="pad", error_budget=3, shuffle=False)
+    # One thread: with several, the fourth that is found may be one of the first batch's.
+    loader = make_loader(own_dataset_url, tail="pad", error_budget=3, shuffle=False, num_threads=1)
     damage(loader, 0, 1, 2, 10)
     with pytest.raises(
         ErrorBudgetError,
