@@ -16,7 +16,7 @@ from pathlib import Path
 from jobs.availability.log import AttemptsLog, read_attempts
 from shardwriter.storage import LocalStore
 from tests.jobs.availability.builders import attempt
-from tests.shardwriter.killed_writer import FileOperations
+from tests.shardwriter.kill_points import FileOperations
 
 NUM_ROWS = 5
 
