@@ -1,10 +1,9 @@
 """`melstream doctor`: its arguments."""
 
 import argparse
-import math
 from typing import TYPE_CHECKING
 
-from jobs.arguments import Commands, folds, not_negative, positive
+from jobs.arguments import Commands, folds, not_negative, positive, positive_number
 from jobs.store_flags import add_store_flags, store_options
 from shardwriter.errors import ConfigError
 
@@ -34,10 +33,10 @@ def add_doctor(commands: Commands) -> None:
         "--batch-size", type=positive, default=64, metavar="N", help="clips a step on each GPU"
     )
     parser.add_argument(
-        "--crop-seconds", type=_seconds, metavar="S", help="default: pad to the longest clip"
+        "--crop-seconds", type=positive_number, metavar="S", help="default: pad to the longest clip"
     )
     parser.add_argument(
-        "--clips-per-second", type=_seconds, default=500.0, metavar="X",
+        "--clips-per-second", type=positive_number, default=500.0, metavar="X",
         help="what each GPU is meant to take (default: %(default)g)",
     )  # fmt: skip
     parser.add_argument("--folds", type=folds, metavar="1-4")
@@ -50,7 +49,7 @@ def add_doctor(commands: Commands) -> None:
     parser.add_argument("--num-streams", type=positive, default=1, metavar="N")
     parser.add_argument("--prefetch-batches", type=positive, default=4, metavar="N")
     parser.add_argument("--cache-dir", metavar="FOLDER", help="where each node would keep shards")
-    parser.add_argument("--cache-gb", type=_seconds, default=100.0, metavar="GB")
+    parser.add_argument("--cache-gb", type=positive_number, default=100.0, metavar="GB")
     parser.add_argument(
         "--min-clips", type=not_negative, default=10, metavar="N",
         help="warn about classes with fewer (default: %(default)s)",
@@ -93,16 +92,6 @@ def _config(arguments: argparse.Namespace) -> "LoaderConfig":
         )
     except ValueError as err:
         raise ConfigError(str(err)) from err
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return number
 
 
 def _balance(text: str) -> "Balance":
