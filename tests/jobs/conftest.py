@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from jobs import cli
 from tests.jobs.builders import DemoRun, make_tones, real_source
+from tests.jobs.cli_errors import Refused
 from tests.jobs.fetching.youtube_site import find_plugin
 
 find_plugin()  # before any test makes yt-dlp look for plug-ins, which it does once
@@ -55,3 +57,17 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a command that must fail; checks status and form, returns the one line of its error."""
+
+    def run(*arguments: object, status: int) -> str:
+        assert cli.main([str(argument) for argument in arguments]) == status
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1, lines
+        assert lines[0].startswith(f"melstream {arguments[0]}: ")
+        return lines[0]
+
+    return run
