@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,11 +31,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from benchmarks.machine import write_results
-from jobs.fleet import EpochTraffic, Fleet
-from jobs.fleet_pace import Pace, Speeds
+from benchmarks.simulate_report import Case, CaseResult, Measured, write_report
+from jobs.fleet import Fleet
+from jobs.fleet_pace import Speeds
 from jobs.sample import sample_folder
-from jobs.simulate import SimulateOptions, Simulation, simulate
+from jobs.simulate import SimulateOptions, simulate
 from shardwriter import AudioFormat, CleanClip, Settings, ShardWriter
 from shardwriter.storage import S3Options, open_store
 from tests.s3.fault_proxy import FaultProxy, Request
@@ -59,18 +59,6 @@ URL = f"s3://{BUCKET}/far"
 TIMEOUT_SECONDS = 600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A way to read, and how fast the GPUs would be."""
-
-    name: str
-    clips_per_gpu: float
-    num_connections: int
-    cache_share: float | None = None
-    """The cache's size, as a share of the dataset's; None: there is none."""
-    num_streams: int = NUM_NODES
-
-
 CASES = (
     Case(name="streamed, GPUs set the pace", clips_per_gpu=40, num_connections=16),
     Case(name="streamed, connections set the pace", clips_per_gpu=400, num_connections=4),
@@ -80,21 +68,6 @@ CASES = (
     Case(name="cache of half the dataset", clips_per_gpu=40, num_connections=16, cache_share=0.5,
          num_streams=1),
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What an epoch was."""
-
-    by_node: tuple[SeenTraffic, ...]
-    num_shards_downloaded: int
-    num_cache_fallbacks: int
-    fetch_seconds: float
-    """Of all requests."""
-    first_batch_seconds: float
-    clips_per_gpu: float
-    mean_wait_seconds: float
-    slowest_wait_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +81,6 @@ class Run:
     """Of a clip."""
     loop_seconds: float
     """Of a step: from a batch on all ranks to the request for the next."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseResult:
-    """Model and measurement of a case."""
-
-    case: Case
-    simulation: Simulation
-    epochs: tuple[Measured, ...]
 
 
 def main() -> int:
@@ -133,8 +97,25 @@ def main() -> int:
                 run_case(case, nodes, Path(folder, str(number)))
                 for number, case in enumerate(CASES)
             ]
-    report(results, arguments.clips)
+    write_report(results, notes=describe(arguments.clips))
     return 0
+
+
+def describe(num_clips: int) -> str:
+    """Say what was run, and what the model was told."""
+    return (
+        f"{num_clips} FLAC clips of {CLIP_SECONDS} s, {SAMPLE_RATE_HZ // 1000} kHz, "
+        f"{CLIPS_PER_SHARD} a shard; {NUM_NODES} nodes of {GPUS_PER_NODE} ranks (`torchrun`, "
+        f"gloo), batches of {BATCH_SIZE}, {OPEN_SHARDS} open shards. SeaweedFS behind a proxy "
+        f"for each node that adds {1000 * LATENCY_SECONDS:.0f} ms to each request (median, "
+        f"log-normal, sigma {LATENCY_SPREAD}). All processes share the cores. The model is "
+        "given what a request, a clip's decoding and a step of the loop took on average; ranks "
+        "make their S3 clients (a third of a second of CPU each) before the first batch of "
+        "epoch 0, of which it knows nothing. Where shards are being downloaded, up to 5 % of "
+        "the bytes may be streamed meanwhile: a range is the model's bound. Where a cache has "
+        "no room, because all that is in it is pinned, the loader streams; the model "
+        "downloads, and drops what was used longest ago."
+    )
 
 
 def set_environment(port: int) -> None:
@@ -347,110 +328,6 @@ def measured_epoch(ranks: Sequence[dict[str, Any]]) -> Measured:
         mean_wait_seconds=float(wait_RS[:, 1:].mean()),
         slowest_wait_seconds=float(wait_RS[:, 1:].max(axis=0).mean()),
     )
-
-
-def report(results: Sequence[CaseResult], num_clips: int) -> None:
-    """Print and write the table."""
-    rows = []
-    data = []
-    for result in results:
-        simulation = result.simulation
-        for number, (counted, paced, seen) in enumerate(
-            zip(simulation.epochs, simulation.paces, result.epochs, strict=True)
-        ):
-            rows += table_rows(f"{result.case.name}, epoch {number}", counted, paced, seen)
-            data.append(
-                {
-                    "case": asdict(result.case),
-                    "epoch": number,
-                    "speeds": asdict(simulation.options.speeds),
-                    "simulated": {
-                        "num_requests": counted.num_requests,
-                        "node_num_bytes": counted.node_num_bytes,
-                        "max_extra_num_bytes": counted.max_extra_num_bytes,
-                        "num_shards_downloaded": counted.num_shards_downloaded,
-                        **asdict(paced),
-                    },
-                    "measured": asdict(seen),
-                }
-            )
-    write_results(
-        "simulate",
-        title="`melstream simulate` beside two nodes that stream for real",
-        header=["case", "what", "simulated", "measured"],
-        rows=rows,
-        notes=[
-            f"{num_clips} FLAC clips of {CLIP_SECONDS} s, {SAMPLE_RATE_HZ // 1000} kHz, "
-            f"{CLIPS_PER_SHARD} a shard; {NUM_NODES} nodes of {GPUS_PER_NODE} ranks (`torchrun`, "
-            f"gloo), batches of {BATCH_SIZE}, {OPEN_SHARDS} open shards. SeaweedFS behind a proxy "
-            f"for each node that adds {1000 * LATENCY_SECONDS:.0f} ms to each request (median, "
-            f"log-normal, sigma {LATENCY_SPREAD}). All processes share the cores. The model is "
-            "given what a request, a clip's decoding and a step of the loop took on average; ranks "
-            "make their S3 clients (a third of a second of CPU each) before the first batch of "
-            "epoch 0, of which it knows nothing. Where shards are being downloaded, up to 5 % of "
-            "the bytes may be streamed meanwhile: a range is the model's bound. Where a cache has "
-            "no room, because all that is in it is pinned, the loader streams; the model "
-            "downloads, and drops what was used longest ago."
-        ],
-        data={"epochs": data},
-        command="python -m benchmarks.simulate",
-    )
-
-
-def table_rows(
-    name: str, counted: EpochTraffic, paced: Pace, seen: Measured
-) -> list[tuple[str, str, str, str]]:
-    """Return one row for each figure."""
-    extra, extra_bytes = counted.max_extra_num_requests, counted.max_extra_num_bytes
-    low, high = counted.num_requests, counted.num_requests + extra
-    num_bytes = counted.num_bytes_fetched
-    measured_num_bytes = sum(node.num_bytes for node in seen.by_node)
-    busiest = max(node.num_bytes for node in seen.by_node)
-    figures = [
-        (
-            "GETs",
-            f"{low:,}" if low == high else f"{low:,} to {high:,}",
-            f"{sum(node.num_requests for node in seen.by_node):,}",
-        ),
-        (
-            "MB fetched by the busiest node",
-            f"{counted.max_node_num_bytes / 1e6:.2f}",
-            f"{busiest / 1e6:.2f}",
-        ),
-        (
-            "bytes fetched for one needed",
-            f"{num_bytes / counted.num_bytes_needed:.3f}"
-            + (
-                f" to {(num_bytes + extra_bytes) / counted.num_bytes_needed:.3f}"
-                if extra_bytes
-                else ""
-            ),
-            f"{measured_num_bytes / counted.num_bytes_needed:.3f}",
-        ),
-        ("first batch, s", f"{paced.first_batch_seconds:.2f}", f"{seen.first_batch_seconds:.2f}"),
-        ("clips/s on each GPU", f"{paced.clips_per_gpu:.1f}", f"{seen.clips_per_gpu:.1f}"),
-        (
-            "wait a step, mean rank, ms",
-            f"{1000 * paced.mean_wait_seconds:.0f}",
-            f"{1000 * seen.mean_wait_seconds:.0f}",
-        ),
-        (
-            "wait a step, slowest rank, ms",
-            f"{1000 * paced.slowest_wait_seconds:.0f}",
-            f"{1000 * seen.slowest_wait_seconds:.0f}",
-        ),
-    ]
-    if counted.num_cache_visits:
-        hits = counted.num_cache_visits - seen.num_shards_downloaded
-        streamed = f", {seen.num_cache_fallbacks} times no room" if seen.num_cache_fallbacks else ""
-        figures.append(
-            (
-                "cache hits of visits to shards",
-                f"{counted.num_cache_hits} of {counted.num_cache_visits}",
-                f"{hits} of {counted.num_cache_visits}{streamed}",
-            )
-        )
-    return [(name if not place else "", *row) for place, row in enumerate(figures)]
 
 
 if __name__ == "__main__":
