@@ -93,7 +93,9 @@ def open_trials(name: str, store: Store) -> VerificationPairs:
     listed = f"trials/{name}.parquet"
     if not store.exists(listed):
         raise ConfigError(f"--trials {name}: there is no such file, and no {listed} in {store.url}")
-    return VerificationPairs.from_parquet(store.read(listed), name=name)
+    return VerificationPairs.from_parquet(
+        store.read(listed), name=name, where=f"{store.url}/{listed}"
+    )
 
 
 def verify_trials(pairs: VerificationPairs, embeddings: dict[str, Floats]) -> Verification:

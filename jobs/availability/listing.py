@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from jobs.catalogues.catalogue import Catalogue, ClipRef
 from shardwriter.errors import ConfigError, ShardFormatError
+from shardwriter.parquet import read_parquet
 from shardwriter.storage import Store
 
 LISTING_NAME = "availability/listing.parquet"
@@ -94,8 +95,7 @@ def read_listing(store: Store) -> tuple[pa.Table, tuple[str, ...]]:
             "`melstream ingest` writes it: run the ingest command of this dataset again"
         )
     try:
-        table = pq.read_table(io.BytesIO(store.read(LISTING_NAME)))
-        table.validate(full=True)
+        table = read_parquet(store.read(LISTING_NAME))
         labels = json.loads((table.schema.metadata or {})[_LABELS])
         is_sound = table.schema.equals(LISTING_SCHEMA) and isinstance(labels, list)
     except (pa.ArrowException, OSError, ValueError, KeyError) as err:

@@ -16,6 +16,7 @@ from jobs.availability.log_table import iterate_attempts, read_attempts
 from jobs.availability.outcome import OUR_CODES, Code, Evidence
 from jobs.availability.reduction import REDUCED_COLUMNS
 from shardwriter.errors import ShardFormatError
+from shardwriter.parquet import read_parquet
 from shardwriter.storage import Store
 
 _KEY: Final = ("run_id", "clip_id", "attempt", "time_utc")
@@ -96,7 +97,7 @@ def read_judged_attempts(store: Store) -> pa.Table:
     if not store.exists(name):
         return attempts
     try:
-        changed = pq.read_table(io.BytesIO(store.read(name))).cast(RECLASSIFIED_SCHEMA)
+        changed = read_parquet(store.read(name)).cast(RECLASSIFIED_SCHEMA)
     except (pa.ArrowException, OSError, ValueError) as err:
         raise ShardFormatError(
             f"{store.url}/{name}: not a table of reclassified attempts: {err}; write it again with "

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shardwriter.errors import ConfigError, ShardFormatError
+from shardwriter.parquet import open_parquet
 from shardwriter.storage import LocalStore, Store
 
 SNAPSHOTS_FOLDER: Final = "availability/snapshots"
@@ -85,7 +86,7 @@ def read_snapshot(
         )
     name = snapshot_name(run_ids[-1])
     try:
-        file = pq.ParquetFile(_opened(store, name))
+        file = _opened(store, name)
         schema = file.schema_arrow
         table = file.read(columns=None if columns is None else list(columns))
         table.validate(full=True)
@@ -99,11 +100,11 @@ def read_snapshot(
     return table.replace_schema_metadata(None)
 
 
-def _opened(store: Store, name: str) -> pa.NativeFile:
+def _opened(store: Store, name: str) -> pq.ParquetFile:
     """Open a snapshot; a local one is mapped, since its hashes don't compress and may be left."""
     if isinstance(store, LocalStore):
-        return pa.memory_map(str(store.path(name)))
-    return pa.BufferReader(store.read(name))
+        return pq.ParquetFile(pa.memory_map(str(store.path(name))))
+    return open_parquet(store.read(name))
 
 
 def _last_attempt(store: Store, run_id: str) -> bytes:
@@ -112,7 +113,7 @@ def _last_attempt(store: Store, run_id: str) -> bytes:
     size = store.size(name)
     footer = store.read_range(name, max(0, size - _FOOTER_BYTES), _FOOTER_BYTES)
     try:
-        metadata = pq.read_schema(pa.BufferReader(footer)).metadata or {}
+        metadata = open_parquet(footer).schema_arrow.metadata or {}
     except (pa.ArrowException, OSError) as err:
         raise ShardFormatError(f"{store.url}/{name}: not a snapshot: {err}") from err
     return bytes(metadata.get(_LAST_ATTEMPT, b""))

@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.catalogues.tables import TableForm, read_table
+from shardwriter.errors import ShardFormatError
+from shardwriter.parquet import read_parquet
 
 TRIALS_SCHEMA = pa.schema(
     [
@@ -47,9 +49,12 @@ class VerificationPairs:
         return file.getvalue()
 
     @classmethod
-    def from_parquet(cls, data: bytes, *, name: str) -> "VerificationPairs":
-        """Read what `to_parquet` returned."""
-        rows = pq.read_table(io.BytesIO(data), schema=TRIALS_SCHEMA).to_pydict()
+    def from_parquet(cls, data: bytes, *, name: str, where: str) -> "VerificationPairs":
+        """Read what `to_parquet` returned; anything else is a `ShardFormatError` that names it."""
+        try:
+            rows = read_parquet(data).cast(TRIALS_SCHEMA).to_pydict()
+        except (pa.ArrowException, OSError, ValueError) as err:
+            raise ShardFormatError(f"{where}: not a list of trials: {err}; ingest again") from err
         return cls(name=name, **{column: tuple(values) for column, values in rows.items()})
 
 

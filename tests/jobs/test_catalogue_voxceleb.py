@@ -12,7 +12,7 @@ from jobs.catalogues.trials import VerificationPairs, read_trials
 from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, ingest
 from jobs.sources import open_source
-from shardwriter.errors import ConfigError
+from shardwriter.errors import ConfigError, ShardFormatError
 from tests.jobs.archive_builders import write_parts, zip_bytes
 from tests.jobs.builders import wav, write_folder
 from tests.jobs.shard_records import records_of
@@ -224,7 +224,10 @@ def test_trials_are_the_same_after_a_file(tmp_path: Path) -> None:
     assert pairs.is_same == (True, False)
     assert pairs.second[1] == "voxceleb1/id10300/ize_eiCFEg0/00003"
     assert pairs.object_name == "trials/vox1-o.parquet"
-    assert VerificationPairs.from_parquet(pairs.to_parquet(), name="vox1-o") == pairs
+    data = pairs.to_parquet()
+    assert VerificationPairs.from_parquet(data, name="vox1-o", where="vox1-o.parquet") == pairs
+    with pytest.raises(ShardFormatError, match=r"vox1-o\.parquet: not a list of trials: .*again"):
+        VerificationPairs.from_parquet(data[:-4], name="vox1-o", where="vox1-o.parquet")
 
 
 @pytest.mark.parametrize(
