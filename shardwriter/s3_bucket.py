@@ -1,5 +1,6 @@
 """One prefix of a bucket and the boto3 client that reaches it, made late and once a process."""
 
+import logging
 import os
 import random
 import threading
@@ -120,6 +121,7 @@ class S3Bucket:
             raise as_ours(err, where=self.url_of(key)) from err
 
     def _connect(self, max_attempts: int) -> Connected:
+        _keep_secrets_out_of_logs()
         options = self.options
         config = Config(
             connect_timeout=options.connect_timeout_seconds,
@@ -156,3 +158,14 @@ class S3Bucket:
             # The second is not ours to read, but all requests must trust the same servers.
             ca_file=core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE"),
         )
+
+
+def _keep_secrets_out_of_logs() -> None:
+    """Hold botocore's loggers at INFO: at DEBUG they tell session tokens and what is signed.
+
+    So a program that logs everything at DEBUG doesn't tell them; one that sets the level of a
+    logger of botocore's has asked for it by name, and gets it.
+    """
+    botocore_logger = logging.getLogger("botocore")
+    if botocore_logger.level == logging.NOTSET:
+        botocore_logger.setLevel(logging.INFO)

@@ -1,14 +1,15 @@
+import logging
 import pickle
 import time
 
 import pytest
 
-from shardwriter.errors import ConfigError, StorageError, TransientStorageError
+from shardwriter.errors import ConfigError, MelstreamError, StorageError, TransientStorageError
 from shardwriter.s3 import S3Store
 from shardwriter.s3_options import S3Options
 from shardwriter.storage import open_store
 from tests.s3.builders import FAST
-from tests.s3.fault_proxy import FaultProxy
+from tests.s3.fault_proxy import Fault, FaultProxy
 from tests.s3.weed import BUCKET, OPEN_BUCKET, free_ports
 
 
@@ -100,3 +101,19 @@ def test_a_public_bucket_is_read_without_credentials(
 def test_options_that_cannot_work_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="got"):
         S3Options(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_program_that_logs_everything_does_not_tell_session_tokens(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token-of-a-session")
+    caplog.set_level(logging.NOTSET, logger="botocore")  # as where nobody set it
+    proxy.script(Fault(kind="answer", status=403, code="InvalidToken", times=9))
+    store = S3Store(BUCKET, "x", S3Options(endpoint_url=proxy.url))
+    with caplog.at_level(logging.DEBUG):
+        for use in (store.read, store.size, lambda name: store.put(name, b"")):
+            with pytest.raises(MelstreamError):
+                use("a")
+    told = [record.getMessage() for record in caplog.records]
+    assert told
+    assert not [text for text in told if "a-token-of-a-session" in text or "Signature=" in text]
