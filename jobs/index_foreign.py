@@ -111,18 +111,13 @@ def print_index(found: ForeignIndex, url: str) -> None:
 
 def obstacles(found: ForeignIndex) -> list[str]:
     """Say what of the audio the loader can't batch, and the way out."""
-    way_out = "ingest the clips to train on them"
-    notes = []
-    stereo = sum(count for (_, _, channels), count in found.audio_kinds.items() if channels != 1)
-    if stereo:
-        notes.append(f"{stereo} clips are not mono, the loader refuses them; {way_out}")
     rates = sorted({sample_rate_hz for _, sample_rate_hz, _ in found.audio_kinds})
-    if len(rates) > 1:
-        notes.append(
-            f"the clips have the sample rates {rates} Hz, the loader refuses a split that mixes "
-            f"rates; {way_out}"
-        )
-    return notes
+    if len(rates) < 2:
+        return []
+    return [
+        f"the clips have the sample rates {rates} Hz, the loader refuses a split that mixes rates; "
+        "ingest the clips to train on them"
+    ]
 
 
 def read_vocabulary(path: Path) -> tuple[str, ...]:

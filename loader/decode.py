@@ -1,7 +1,8 @@
 """Encoded audio → windows of int16 samples, straight into the rows of a batch.
 
-16-bit FLAC goes through a decoder of our own that takes many clips at once, as soon as that one
-is compiled; all else goes through libsndfile, clip by clip.
+Mono 16-bit FLAC goes through a decoder of our own that takes many clips at once, as soon as that
+one is compiled, and until then through libsndfile. All else, of any container, codec and number of
+channels, is decoded clip by clip as an ingest would: mixed down, and rounded to 16 bit.
 
 Axes: B rows of a batch, T samples.
 """
@@ -17,10 +18,11 @@ from loader.flac_decoder import (
     ClipWindow,
     decode_flac_windows,
     describe_other_clip,
-    is_flac_16,
+    is_mono_flac_16,
     is_ready,
 )
-from shardwriter.errors import ShardFormatError
+from shardwriter.audio import decode_window
+from shardwriter.errors import AudioError, ShardFormatError
 
 
 def decode_windows(
@@ -33,7 +35,7 @@ def decode_windows(
     """Decode a window of each clip into the front of its row; the row's rest is set to zero.
 
     Args:
-        clips: Encoded mono clips, each for a row of its own.
+        clips: Encoded clips, each for a row of its own; of several channels the mean is taken.
         wave_BT: The batch; contiguous.
         sample_rate_hz: Rate of the clips, as the index has it.
         verify_checksums: Whether the checksums inside of the FLAC are checked.
@@ -41,14 +43,17 @@ def decode_windows(
     Raises:
         ShardFormatError: the bytes are no such clip, or end before the window does.
     """
-    flac = [clip for clip in clips if is_flac_16(clip.data)]
+    flac = [clip for clip in clips if is_mono_flac_16(clip.data)]
     if flac and is_ready():
         decode_flac_windows(
             flac, wave_BT, sample_rate_hz=sample_rate_hz, verify_checksums=verify_checksums
         )
-        clips = [clip for clip in clips if not is_flac_16(clip.data)]
+    else:
+        for clip in flac:
+            _decode_by_libsndfile(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
     for clip in clips:
-        _decode_by_libsndfile(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
+        if not is_mono_flac_16(clip.data):
+            _decode_other(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
 
 
 def _decode_by_libsndfile(
@@ -69,9 +74,32 @@ def _decode_by_libsndfile(
             f"{clip.where}: libsndfile can't decode the {len(clip.data)} bytes: {err}; "
             "copy or ingest the shard again"
         ) from err
-    if num_read != clip.num_samples:
-        raise ShardFormatError(
-            f"{clip.where}: expected {clip.num_samples} samples from {clip.start}, got "
-            f"{num_read}: the audio is damaged; copy or ingest the shard again"
-        )
+    _check_length(num_read, clip)
     row_T[clip.num_samples :] = 0
+
+
+def _decode_other(clip: ClipWindow, row_T: NDArray[np.int16], *, sample_rate_hz: int) -> None:
+    is_last = clip.start + clip.num_samples == clip.clip_num_samples
+    try:
+        pcm_T = decode_window(
+            clip.data,
+            file=clip.where,
+            start=clip.start,
+            num_samples=clip.num_samples + is_last,  # one more than there should be
+            sample_rate_hz=sample_rate_hz,
+        )
+    except AudioError as err:
+        raise ShardFormatError(f"{err.detail}; copy or ingest the shard again") from err
+    _check_length(len(pcm_T), clip)
+    row_T[: clip.num_samples] = pcm_T
+    row_T[clip.num_samples :] = 0
+
+
+def _check_length(num_decoded: int, clip: ClipWindow) -> None:
+    if num_decoded == clip.num_samples:
+        return
+    got = "more" if num_decoded > clip.num_samples else str(num_decoded)
+    raise ShardFormatError(
+        f"{clip.where}: expected {clip.num_samples} samples from {clip.start}, got {got}: the "
+        "audio is damaged, or not the one that was indexed; copy or ingest the shard again"
+    )

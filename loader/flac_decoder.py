@@ -44,14 +44,15 @@ class ClipWindow:
     """Dataset, shard, key and offset, for messages."""
 
 
-def is_flac_16(data: bytes) -> bool:
-    """Return whether some bytes are a FLAC file of 16-bit samples, which is what is decoded here.
+def is_mono_flac_16(data: bytes) -> bool:
+    """Return whether some bytes are a FLAC file of one channel of 16 bits: what is decoded here.
 
-    Others (8, 12, 20 and 24 bits, which libsndfile scales) don't occur in shards of our own.
+    Others don't occur in shards of our own, unless they hold the sources' bytes.
     """
     if data[:4] != _MAGIC or len(data) < _STREAMINFO_END:
         return False
-    return ((data[20] & 1) << 4 | data[21] >> 4) + 1 == _SAMPLE_BITS
+    num_channels = (data[20] >> 1 & 7) + 1
+    return num_channels == 1 and ((data[20] & 1) << 4 | data[21] >> 4) + 1 == _SAMPLE_BITS
 
 
 def is_ready() -> bool:
@@ -209,11 +210,6 @@ def _describe_problem(
 
 def describe_other_clip(*, expected: tuple[int, int, int], got: tuple[int, int, int]) -> str:
     """Say that a clip is not the one of the index; each is rate, channels, samples."""
-    if expected[0] == got[0] and expected[2] == got[2]:
-        return (
-            f"expected one channel, got {got[1]}: the loader takes mono audio; ingest the dataset, "
-            "which mixes its clips down"
-        )
     return (
         f"expected {_describe(*expected)}, got {_describe(*got)}: "
         "index and shard are not of the same ingest; copy or ingest them again"

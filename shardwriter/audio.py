@@ -12,7 +12,7 @@ import numpy as np
 import soxr
 
 from shardwriter import decode_ffmpeg, decode_libsndfile, decode_wav
-from shardwriter.decode import decode
+from shardwriter.decode import decode, decode_wave
 from shardwriter.errors import AudioError
 from shardwriter.heap import keep_freed_memory
 from shardwriter.loudness import LoudnessRule, gain_db
@@ -30,6 +30,7 @@ __all__ = [
     "Pcm",
     "Wave",
     "clean_audio",
+    "decode_window",
     "provenance",
     "resample",
     "to_pcm16",
@@ -189,6 +190,36 @@ def clean_audio(
         ),
         source_suffix=decoded.suffix,
     )
+
+
+def decode_window(
+    data: bytes, *, file: str, start: int, num_samples: int, sample_rate_hz: int
+) -> Pcm:
+    """Decode a part of an encoded file to mono 16-bit samples at the file's own rate.
+
+    They are those that `clean_audio` without options gives for the whole file, from `start` on.
+
+    Args:
+        data: An encoded file of any container that `shardwriter.sniff` knows.
+        file: What messages call it.
+        start: First sample that is wanted.
+        num_samples: How many at most; fewer come where the file ends before.
+        sample_rate_hz: The rate that the file should have.
+
+    Raises:
+        AudioError: the bytes can't be used, or have another rate.
+    """
+    stop_seconds = (start + num_samples) / sample_rate_hz
+    cut = Cut(start_seconds=start / sample_rate_hz, stop_seconds=stop_seconds)
+    # A file of another rate is decoded before it is refused, so its length is bound too.
+    rules = DecodeRules(max_seconds=stop_seconds + 1.0, cut=cut)
+    _, decoded = decode_wave(data, file=file, rules=rules)
+    if decoded.sample_rate_hz != sample_rate_hz:
+        raise AudioError(
+            RejectionReason.UNSUPPORTED,
+            f"{file}: expected {sample_rate_hz} Hz, got {decoded.sample_rate_hz} Hz",
+        )
+    return to_pcm16(decoded.wave_T)[0]
 
 
 def resample(wave_T: Wave | Pcm, *, from_hz: int, to_hz: int) -> Wave | Pcm:

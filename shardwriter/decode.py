@@ -48,6 +48,30 @@ def decode(data: bytes, *, file: str, rules: DecodeRules) -> SourceAudio:
     Raises:
         AudioError: the bytes can't be used; `reason` says in which way.
     """
+    container, decoded = decode_wave(data, file=file, rules=rules)
+    return SourceAudio(
+        wave_T=decoded.wave_T,
+        suffix=container.suffix,
+        source=SourceInfo(
+            file=file,
+            container=f"{container.name}/{decoded.codec}",
+            sample_rate_hz=decoded.sample_rate_hz,
+            num_channels=decoded.num_channels,
+            num_samples=len(decoded.wave_T),
+            start_sample=decoded.start_sample,
+            sha256=hashlib.sha256(data).hexdigest(),
+            decoder=decoded.decoder,
+            num_priming_samples=decoded.num_priming_samples,
+        ),
+    )
+
+
+def decode_wave(data: bytes, *, file: str, rules: DecodeRules) -> tuple[Container, Decoded]:
+    """Decode a file as `decode` does, without a hash of it; also return what container it is.
+
+    Raises:
+        AudioError: as in `decode`.
+    """
     if not data:
         raise AudioError(RejectionReason.EMPTY, f"{file} has no bytes")
     container = sniff(data, file=file)
@@ -66,21 +90,7 @@ def decode(data: bytes, *, file: str, rules: DecodeRules) -> SourceAudio:
         decoded = _decode(data, container, file=file, rules=rules)
     if not len(decoded.wave_T):
         raise AudioError(RejectionReason.EMPTY, f"{file} has no samples{_where(decoded)}")
-    return SourceAudio(
-        wave_T=decoded.wave_T,
-        suffix=container.suffix,
-        source=SourceInfo(
-            file=file,
-            container=f"{container.name}/{decoded.codec}",
-            sample_rate_hz=decoded.sample_rate_hz,
-            num_channels=decoded.num_channels,
-            num_samples=len(decoded.wave_T),
-            start_sample=decoded.start_sample,
-            sha256=hashlib.sha256(data).hexdigest(),
-            decoder=decoded.decoder,
-            num_priming_samples=decoded.num_priming_samples,
-        ),
-    )
+    return container, decoded
 
 
 def _decode(data: bytes, container: Container, *, file: str, rules: DecodeRules) -> Decoded:

@@ -62,17 +62,9 @@ def test_clip_other_than_the_index_says_is_refused(expected: dict[str, int], mes
         decode(DATA, **expected)
 
 
-@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
-def test_stereo_is_refused_with_the_way_to_mono(subtype: str) -> None:
-    sink = io.BytesIO()
-    soundfile.write(sink, np.stack([PCM, PCM], axis=1), RATE_HZ, format="FLAC", subtype=subtype)
-    with pytest.raises(ShardFormatError, match=r"expected one channel, got 2: .* ingest the"):
-        decode(sink.getvalue())
-
-
 @pytest.mark.parametrize("data", [b"", b"no audio at all", b"XXXX" + DATA[4:], DATA[:30]])
-def test_bytes_that_are_no_flac_are_an_error_that_names_the_sample(data: bytes) -> None:
-    with pytest.raises(ShardFormatError, match="sample k, audio at byte 512: libsndfile can't"):
+def test_bytes_that_are_no_audio_are_an_error_that_names_the_sample(data: bytes) -> None:
+    with pytest.raises(ShardFormatError, match=r"sample k, audio at byte 512.*ingest the shard"):
         decode(data)
 
 

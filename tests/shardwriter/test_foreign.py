@@ -318,8 +318,7 @@ def test_what_the_loader_would_refuse_is_said(tmp_path: Path) -> None:
         "fast": {"flac": audio(2, rate=16_000), "cls": b"0"},
     }
     write_tar(tmp_path / "a.tar", samples)
-    stereo, rates = obstacles(run(tmp_path))
-    assert "1 clips are not mono" in stereo
+    (rates,) = obstacles(run(tmp_path))
     assert "[8000, 16000] Hz" in rates
     with pytest.raises(ConfigError, match=r"mixes the sample rates \[8000, 16000\]"):
         open_dataset(LocalStore(tmp_path), split="train", folds=None)
