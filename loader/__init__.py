@@ -22,6 +22,7 @@ crop        where the window of each clip lies
 stream      a sample's encoded bytes, checked
 decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
+clip_memory  room for the encoded clips of a call
 resampling_buffer  encoded clips kept between their copies
 noise, noise_source, noise_level  noise of another dataset mixed in
 batch, feature_batch, batch_memory  AudioBatch, FeatureBatch, and room for samples

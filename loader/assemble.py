@@ -5,7 +5,7 @@ Axes: B rows of a batch.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from loader.batch import AudioBatch, ClipBatch
+from loader.clip_memory import ClipMemory
 from loader.config import LoaderConfig
 from loader.crop import Windows, choose_windows
-from loader.dataset import DatasetIndex
-from loader.flac_decoder import CLIPS_AT_ONCE, ClipWindow
+from loader.dataset import DatasetIndex, Where
+from loader.flac_decoder import CLIPS_AT_ONCE, SLAB_TAIL_BYTES, ClipWindow
 from loader.mending import Mender
 from loader.noise_source import NoiseSource
 from loader.prefetch import Job
@@ -26,7 +27,7 @@ from loader.replacement import Clip, Replaced
 from loader.resampling_buffer import PlannedStep, ResamplingBuffer
 from loader.rows import Rows
 from loader.stats import FillStats
-from loader.stream import ReadPlace
+from loader.stream import StepReader
 
 StandIns = Callable[[int], Iterator[Clip]]
 """Returns the clips that may stand in for a place of a batch, best first."""
@@ -45,9 +46,10 @@ class BatchAssembler:
     mender: Mender
     rows: Rows[Any]
     noise: NoiseSource | None = None
+    clip_memory: ClipMemory = field(default_factory=ClipMemory)
 
     def begin(
-        self, step: PlannedStep, read_place: ReadPlace, stand_ins: StandIns, *, epoch: int
+        self, step: PlannedStep, reader: StepReader, stand_ins: StandIns, *, epoch: int
     ) -> Job[ClipBatch, FillStats]:
         """Return a batch whose rows are empty, and the tasks that fill them.
 
@@ -56,7 +58,7 @@ class BatchAssembler:
 
         Args:
             step: The samples, and which of them the buffer holds.
-            read_place: Returns the encoded audio of a place of the batch.
+            reader: Reads their encoded audio.
             stand_ins: Which clips come in the place of one that can't be read.
             epoch: Number of the epoch.
         """
@@ -87,9 +89,7 @@ class BatchAssembler:
         # Index order is the order on the disk, whatever place a sample has in the batch.
         places_B = np.argsort(rows_B, kind="stable")
         parts = np.array_split(places_B, num_parts(len(rows_B), self.config.num_threads))
-        fill = partial(
-            _Filling, self, batch, step, read_place, stand_ins, windows, epoch, add_noise
-        )
+        fill = partial(_Filling, self, batch, step, reader, stand_ins, windows, epoch, add_noise)
         return Job(result=batch, tasks=tuple(fill(part.tolist()).run for part in parts))
 
     def _noise_mixer(
@@ -115,7 +115,7 @@ class _Filling:
     assembler: BatchAssembler
     batch: ClipBatch
     step: PlannedStep
-    read_place: ReadPlace
+    reader: StepReader
     stand_ins: StandIns
     windows: Windows
     epoch: int
@@ -143,16 +143,21 @@ class _Filling:
     def _read(self) -> tuple[list[ClipWindow], list[int]]:
         """Return the clips, and the places whose clips can't be read."""
         clips, failed = [], []
+        slab, slab_start = self._slab(), 0
         for place in self.places:
             if place in self.step.lost_places:
                 failed.append(place)
                 continue
             try:
-                clips.append(self._clip(place))
+                clip = self._clip(place, slab, slab_start)
             except READ_ERRORS:
                 if not self._has_budget:
                     raise
                 failed.append(place)
+                continue
+            clips.append(clip)
+            if clip.slab is not None:
+                slab_start += len(clip.data)
         return clips, failed
 
     def _decode(self, clips: Sequence[ClipWindow]) -> list[int]:
@@ -171,16 +176,37 @@ class _Filling:
     def _has_budget(self) -> bool:
         return self.assembler.mender.quarantine.is_on
 
-    def _clip(self, place: int) -> ClipWindow:
-        assembler, windows = self.assembler, self.windows
+    def _slab(self) -> NDArray[np.uint8]:
+        """Return memory for the clips that are read into it."""
+        num_bytes = sum(self.reader.num_bytes_B[place] for place in self.places)
+        is_needed = any(self._goes_into_slab(place) for place in self.places)
+        return self.assembler.clip_memory.take(num_bytes + SLAB_TAIL_BYTES if is_needed else 0)
+
+    def _goes_into_slab(self, place: int) -> bool:
+        """Return whether a clip is read from a local shard, and not kept for its next use."""
+        source = self.step.sources[place]
+        return self.reader.is_local_B[place] and source.before is None and source.after is None
+
+    def _clip(self, place: int, slab: NDArray[np.uint8], slab_start: int) -> ClipWindow:
+        assembler, windows, reader = self.assembler, self.windows, self.reader
         row = int(self.step.plan.rows_B[place])
+        data: bytes | memoryview
+        is_in_slab = self._goes_into_slab(place)
+        if is_in_slab:
+            room = slab[slab_start : slab_start + reader.num_bytes_B[place]]
+            reader.read_into(place, room)
+            data = room.data
+        else:
+            data = assembler.buffer.take(self.step.sources[place], partial(reader.read, place))
         return ClipWindow(
-            data=assembler.buffer.take(self.step.sources[place], partial(self.read_place, place)),
+            data=data,
             row=place,
             start=int(windows.start_B[place]),
             num_samples=int(windows.num_samples_B[place]),
             clip_num_samples=int(assembler.rows.clip_lengths_N[row]),
-            where=assembler.index.where(row),
+            where=Where(assembler.index, row),
+            slab=slab if is_in_slab else None,
+            slab_start=slab_start,
         )
 
     def _mend(self, place: int) -> Replaced | None:
