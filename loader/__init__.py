@@ -28,6 +28,7 @@ noise, noise_source, noise_level  noise of another dataset mixed in
 batch, feature_batch, batch_memory  AudioBatch, FeatureBatch, and room for samples
 rows, feature_rows  what the rows of a batch hold: samples, or features from their own shards
 assemble    planned rows → a batch, in parts
+once        a batch made when its first part needs it
 prefetch    parts made ahead in threads, results in order
 iteration   one pass over what is left of an epoch
 state       what a checkpoint keeps
