@@ -22,11 +22,13 @@ crop        where the window of each clip lies
 stream      a sample's encoded bytes, checked
 decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
+clip_memory  room for the encoded clips of a call
 resampling_buffer  encoded clips kept between their copies
 noise, noise_source, noise_level  noise of another dataset mixed in
 batch, feature_batch, batch_memory  AudioBatch, FeatureBatch, and room for samples
 rows, feature_rows  what the rows of a batch hold: samples, or features from their own shards
 assemble    planned rows → a batch, in parts
+once        a batch made when its first part needs it
 prefetch    parts made ahead in threads, results in order
 iteration   one pass over what is left of an epoch
 state       what a checkpoint keeps

@@ -5,7 +5,7 @@ Axes: B rows of a batch.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,19 +14,22 @@ import torch
 from numpy.typing import NDArray
 
 from loader.batch import AudioBatch, ClipBatch
+from loader.clip_memory import ClipMemory
 from loader.config import LoaderConfig
 from loader.crop import Windows, choose_windows
-from loader.dataset import DatasetIndex
-from loader.flac_decoder import CLIPS_AT_ONCE, ClipWindow
+from loader.dataset import DatasetIndex, Where
+from loader.flac_decoder import CLIPS_AT_ONCE, SLAB_TAIL_BYTES, ClipWindow
 from loader.mending import Mender
 from loader.noise_source import NoiseSource
+from loader.once import Once
 from loader.prefetch import Job
 from loader.quarantine import READ_ERRORS
 from loader.replacement import Clip, Replaced
 from loader.resampling_buffer import PlannedStep, ResamplingBuffer
 from loader.rows import Rows
 from loader.stats import FillStats
-from loader.stream import ReadPlace
+from loader.stream import StepReader
+from loader.stripe import StepPlan
 
 StandIns = Callable[[int], Iterator[Clip]]
 """Returns the clips that may stand in for a place of a batch, best first."""
@@ -45,18 +48,20 @@ class BatchAssembler:
     mender: Mender
     rows: Rows[Any]
     noise: NoiseSource | None = None
+    clip_memory: ClipMemory = field(default_factory=ClipMemory)
 
     def begin(
-        self, step: PlannedStep, read_place: ReadPlace, stand_ins: StandIns, *, epoch: int
+        self, step: PlannedStep, reader: StepReader, stand_ins: StandIns, *, epoch: int
     ) -> Job[ClipBatch, FillStats]:
-        """Return a batch whose rows are empty, and the tasks that fill them.
+        """Return what makes a batch: its rows come to be when the first task has clips for them.
 
-        Memory is taken here, by the caller's thread: pinning it belongs to the device that is
-        current there, and in a thread of the loader that would be device 0 on every rank.
+        So batches that wait take no memory. Only pinned memory is taken here, by the caller's
+        thread: it belongs to the device that is current there, and in a thread of the loader that
+        would be device 0 on every rank.
 
         Args:
             step: The samples, and which of them the buffer holds.
-            read_place: Returns the encoded audio of a place of the batch.
+            reader: Reads their encoded audio.
             stand_ins: Which clips come in the place of one that can't be read.
             epoch: Number of the epoch.
         """
@@ -72,6 +77,18 @@ class BatchAssembler:
             epoch=epoch,
             copies_B=plan.copies_B,
         )
+        batch = Once(partial(self._make_batch, plan, keys, windows))
+        if self.rows.pin_memory:
+            batch()
+        add_noise = self._noise_mixer(keys, plan.copies_B, windows, epoch=epoch)
+        # Index order is the order on the disk, whatever place a sample has in the batch.
+        places_B = np.argsort(rows_B, kind="stable")
+        parts = np.array_split(places_B, num_parts(len(rows_B), self.config.num_threads))
+        fill = partial(_Filling, self, batch, step, reader, stand_ins, windows, epoch, add_noise)
+        return Job(result=batch, tasks=tuple(fill(part.tolist()).run for part in parts))
+
+    def _make_batch(self, plan: StepPlan, keys: tuple[str, ...], windows: Windows) -> ClipBatch:
+        index, rows_B = self.index, plan.rows_B
         # Under inference mode no other thread may write to what is made here.
         with torch.inference_mode(mode=False):
             labels = ClipBatch(
@@ -82,30 +99,25 @@ class BatchAssembler:
                 targets={name: column.of(rows_B) for name, column in index.targets.items()},
                 single_label_B=_tensor_or_none(index.single_labels_of(rows_B)),
             )
-            batch = self.rows.make_batch(labels, windows.num_samples_B)
-        add_noise = self._noise_mixer(batch, plan.copies_B, windows, epoch=epoch)
-        # Index order is the order on the disk, whatever place a sample has in the batch.
-        places_B = np.argsort(rows_B, kind="stable")
-        parts = np.array_split(places_B, num_parts(len(rows_B), self.config.num_threads))
-        fill = partial(
-            _Filling, self, batch, step, read_place, stand_ins, windows, epoch, add_noise
-        )
-        return Job(result=batch, tasks=tuple(fill(part.tolist()).run for part in parts))
+            batch: ClipBatch = self.rows.make_batch(labels, windows.num_samples_B)
+            return batch
 
     def _noise_mixer(
-        self, batch: ClipBatch, copies_B: NDArray[np.int64], windows: Windows, *, epoch: int
-    ) -> Callable[[NDArray[np.int64]], None]:
+        self, keys: tuple[str, ...], copies_B: NDArray[np.int64], windows: Windows, *, epoch: int
+    ) -> Callable[[ClipBatch, NDArray[np.int64]], None]:
         """Return what mixes noise into some places of the batch once they are decoded."""
-        if self.noise is None or not isinstance(batch, AudioBatch) or batch.noise_snr_db_B is None:
+        if self.noise is None:
             return _leave_as_is
         num_samples_B = windows.num_samples_B
-        return partial(
-            self.noise.mix,
-            batch.wave_BT.numpy(),
-            batch.noise_snr_db_B.numpy(),
-            self.noise.plan(batch.keys, copies_B, num_samples_B, epoch=epoch),
-            num_samples_B,
-        )
+        plan = self.noise.plan(keys, copies_B, num_samples_B, epoch=epoch)
+        mix = self.noise.mix
+
+        def add_noise(batch: ClipBatch, places: NDArray[np.int64]) -> None:
+            if isinstance(batch, AudioBatch) and batch.noise_snr_db_B is not None:
+                snr_db_B = batch.noise_snr_db_B.numpy()
+                mix(batch.wave_BT.numpy(), snr_db_B, plan, num_samples_B, places)
+
+        return add_noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +125,13 @@ class _Filling:
     """The reading and decoding of some places of a batch: one thread's task."""
 
     assembler: BatchAssembler
-    batch: ClipBatch
+    batch: Callable[[], ClipBatch]
     step: PlannedStep
-    read_place: ReadPlace
+    reader: StepReader
     stand_ins: StandIns
     windows: Windows
     epoch: int
-    add_noise: Callable[[NDArray[np.int64]], None]
+    add_noise: Callable[[ClipBatch, NDArray[np.int64]], None]
     places: Sequence[int]
 
     def run(self) -> FillStats:
@@ -132,7 +144,7 @@ class _Filling:
         in_other_places = {each.place for each in replaced if each is not None}
         # What stands in for a clip gets none: it is padding, of another length.
         own = [place for place in self.places if place not in in_other_places]
-        self.add_noise(np.array(own, dtype=np.int64))
+        self.add_noise(self.batch(), np.array(own, dtype=np.int64))
         return FillStats(
             num_encoded_bytes=sum(len(clip.data) for clip in clips),
             read_seconds=between - begin,
@@ -143,22 +155,27 @@ class _Filling:
     def _read(self) -> tuple[list[ClipWindow], list[int]]:
         """Return the clips, and the places whose clips can't be read."""
         clips, failed = [], []
+        slab, slab_start = self._slab(), 0
         for place in self.places:
             if place in self.step.lost_places:
                 failed.append(place)
                 continue
             try:
-                clips.append(self._clip(place))
+                clip = self._clip(place, slab, slab_start)
             except READ_ERRORS:
                 if not self._has_budget:
                     raise
                 failed.append(place)
+                continue
+            clips.append(clip)
+            if clip.slab is not None:
+                slab_start += len(clip.data)
         return clips, failed
 
     def _decode(self, clips: Sequence[ClipWindow]) -> list[int]:
         """Decode clips into their rows, and return the places of those that can't be."""
         try:
-            self.assembler.rows.decode(clips, self.batch)
+            self.assembler.rows.decode(clips, self.batch())
         except READ_ERRORS:
             if not self._has_budget:
                 raise
@@ -171,23 +188,44 @@ class _Filling:
     def _has_budget(self) -> bool:
         return self.assembler.mender.quarantine.is_on
 
-    def _clip(self, place: int) -> ClipWindow:
-        assembler, windows = self.assembler, self.windows
+    def _slab(self) -> NDArray[np.uint8]:
+        """Return memory for the clips that are read into it."""
+        num_bytes = sum(self.reader.num_bytes_B[place] for place in self.places)
+        is_needed = any(self._goes_into_slab(place) for place in self.places)
+        return self.assembler.clip_memory.take(num_bytes + SLAB_TAIL_BYTES if is_needed else 0)
+
+    def _goes_into_slab(self, place: int) -> bool:
+        """Return whether a clip is read from a local shard, and not kept for its next use."""
+        source = self.step.sources[place]
+        return self.reader.is_local_B[place] and source.before is None and source.after is None
+
+    def _clip(self, place: int, slab: NDArray[np.uint8], slab_start: int) -> ClipWindow:
+        assembler, windows, reader = self.assembler, self.windows, self.reader
         row = int(self.step.plan.rows_B[place])
+        data: bytes | memoryview
+        is_in_slab = self._goes_into_slab(place)
+        if is_in_slab:
+            room = slab[slab_start : slab_start + reader.num_bytes_B[place]]
+            reader.read_into(place, room)
+            data = room.data
+        else:
+            data = assembler.buffer.take(self.step.sources[place], partial(reader.read, place))
         return ClipWindow(
-            data=assembler.buffer.take(self.step.sources[place], partial(self.read_place, place)),
+            data=data,
             row=place,
             start=int(windows.start_B[place]),
             num_samples=int(windows.num_samples_B[place]),
             clip_num_samples=int(assembler.rows.clip_lengths_N[row]),
-            where=assembler.index.where(row),
+            where=Where(assembler.index, row),
+            slab=slab if is_in_slab else None,
+            slab_start=slab_start,
         )
 
     def _mend(self, place: int) -> Replaced | None:
         plan = self.step.plan
         clip = Clip(row=int(plan.rows_B[place]), copy=int(plan.copies_B[place]))
         return self.assembler.mender.mend(
-            self.batch, place, clip, self.stand_ins(place), epoch=self.epoch
+            self.batch(), place, clip, self.stand_ins(place), epoch=self.epoch
         )
 
 
@@ -196,7 +234,7 @@ def num_parts(num_rows: int, num_threads: int) -> int:
     return max(min(_PARTS_PER_THREAD * num_threads, num_rows // CLIPS_AT_ONCE), 1)
 
 
-def _leave_as_is(_places: NDArray[np.int64]) -> None:
+def _leave_as_is(_batch: ClipBatch, _places: NDArray[np.int64]) -> None:
     pass
 
 

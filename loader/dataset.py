@@ -103,6 +103,17 @@ class DatasetIndex:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Says where the audio of a row lies once its text is asked for, which takes long."""
+
+    index: DatasetIndex
+    row: int
+
+    def __str__(self) -> str:
+        return self.index.where(self.row)
+
+
 def open_dataset(
     store: Store,
     *,

@@ -82,8 +82,8 @@ def _decode_other(clip: ClipWindow, row_T: NDArray[np.int16], *, sample_rate_hz:
     is_last = clip.start + clip.num_samples == clip.clip_num_samples
     try:
         pcm_T = decode_window(
-            clip.data,
-            file=clip.where,
+            bytes(clip.data),
+            file=str(clip.where),
             start=clip.start,
             num_samples=clip.num_samples + is_last,  # one more than there should be
             sample_rate_hz=sample_rate_hz,

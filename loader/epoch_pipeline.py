@@ -142,9 +142,9 @@ class EpochPipeline:
         reading = self.reader.read_ahead(steps, order_N=rows, on_end=on_end)
         if self.noise is not None:
             reading = self.noise.read_ahead(reading, self._index, epoch=epoch, on_end=on_end)
-        for number, (step, read_place) in enumerate(reading):
+        for number, (step, reader) in enumerate(reading):
             stand_ins = self._stand_ins(order, place_SB, number)
-            yield self._assembler.begin(step, read_place, stand_ins, epoch=epoch)
+            yield self._assembler.begin(step, reader, stand_ins, epoch=epoch)
 
     def _stand_ins(self, order: EpochOrder, place_SB: NDArray[np.int64], step: int) -> StandIns:
         """Return what tells the clips that may stand in for one of a step's."""

@@ -8,6 +8,7 @@ nobody who has no FLAC pays for it and no first batch waits for it; see `is_read
 """
 
 import functools
+import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +24,19 @@ _STREAMINFO_END = 42
 _SAMPLE_BITS = 16
 CLIPS_AT_ONCE = 8
 """Fewer clips in a call take nearly as long as this many: the kernel's `LANES`."""
+SLAB_TAIL_BYTES = 1024
+"""What a slab (see `ClipWindow`) has behind its clips, for the kernel's padding."""
 _starting = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipWindow:
-    """An encoded mono clip, and the part of it that a row of a batch holds."""
+    """An encoded mono clip, and the part of it that a row of a batch holds.
 
-    data: bytes
+    Clips that lie in one array already, the slab, are decoded there; others are copied together.
+    """
+
+    data: bytes | memoryview
     """The whole encoded file."""
     row: int
     """Where in the batch."""
@@ -40,11 +46,15 @@ class ClipWindow:
     """Length of the window; it lies inside the clip and fits the row."""
     clip_num_samples: int
     """Length of the clip, as the index has it."""
-    where: str
-    """Dataset, shard, key and offset, for messages."""
+    where: object
+    """Says, as text, dataset, shard, key and offset, for messages."""
+    slab: NDArray[np.uint8] | None = None
+    """What holds `data`, and other clips; its last `SLAB_TAIL_BYTES` hold none, and change."""
+    slab_start: int = 0
+    """Where in the slab `data` begins."""
 
 
-def is_mono_flac_16(data: bytes) -> bool:
+def is_mono_flac_16(data: bytes | memoryview) -> bool:
     """Return whether some bytes are a FLAC file of one channel of 16 bits: what is decoded here.
 
     Others don't occur in shards of our own, unless they hold the sources' bytes.
@@ -79,7 +89,7 @@ def _load_kernel() -> Any:
 
     _call(
         kernel,
-        [],
+        _joined([kernel.PADDING]),
         np.zeros((1, kernel.WINDOW_FIELDS), np.int64),
         np.zeros((1, 1), np.int16),
         1,
@@ -116,25 +126,20 @@ def decode_flac_windows(
     for clip in clips:
         wave_BT[clip.row, clip.num_samples :] = 0
     kernel = _load_kernel()
-    ends = np.cumsum([len(clip.data) for clip in clips])
+    slab, starts = _in_one_piece(kernel, clips)
     windows = [
         (
-            end - len(clip.data),
-            end,
+            start,
+            start + len(clip.data),
             clip.start,
             clip.num_samples,
             clip.clip_num_samples,
             clip.row * wave_BT.shape[1],
         )
-        for clip, end in zip(clips, ends.tolist(), strict=True)
+        for clip, start in zip(clips, starts, strict=True)
     ]
     reports = _call(
-        kernel,
-        [clip.data for clip in clips],
-        np.array(windows, np.int64),
-        wave_BT,
-        sample_rate_hz,
-        verify_checksums,
+        kernel, slab, np.array(windows, np.int64), wave_BT, sample_rate_hz, verify_checksums
     )
     for clip, report in zip(clips, reports.tolist(), strict=True):
         if report[0] != kernel.OK:
@@ -144,7 +149,7 @@ def decode_flac_windows(
 
 def _call(
     kernel: Any,
-    datas: list[bytes],
+    slab: NDArray[np.uint8],
     windows: NDArray[np.int64],
     wave_BT: NDArray[np.int16],
     sample_rate_hz: int,
@@ -153,17 +158,23 @@ def _call(
     """Run the kernel on clips and return its reports."""
     reports = np.zeros((len(windows), kernel.REPORT_FIELDS), dtype=np.int64)
     kernel.decode_windows(
-        _joined([*datas, kernel.PADDING]),
-        windows,
-        sample_rate_hz,
-        wave_BT.reshape(-1),
-        verify_checksums,
-        reports,
+        slab, windows, sample_rate_hz, wave_BT.reshape(-1), verify_checksums, reports
     )
     return reports
 
 
-def _joined(datas: Sequence[bytes]) -> NDArray[np.uint8]:
+def _in_one_piece(kernel: Any, clips: Sequence[ClipWindow]) -> tuple[NDArray[np.uint8], list[int]]:
+    """Return an array that holds all clips and ends with the padding, and where each begins."""
+    slab = clips[0].slab
+    if slab is None or any(clip.slab is not slab for clip in clips):
+        ends = itertools.accumulate(len(clip.data) for clip in clips)
+        slab = _joined([*(clip.data for clip in clips), kernel.PADDING])
+        return slab, [end - len(clip.data) for clip, end in zip(clips, ends, strict=True)]
+    slab[-len(kernel.PADDING) :] = np.frombuffer(kernel.PADDING, np.uint8)
+    return slab, [clip.slab_start for clip in clips]
+
+
+def _joined(datas: Sequence[bytes | memoryview]) -> NDArray[np.uint8]:
     # A `bytearray`, because numba compiles anew for an array that can't be written.
     return np.frombuffer(bytearray().join(datas), np.uint8)
 
@@ -171,6 +182,13 @@ def _joined(datas: Sequence[bytes]) -> NDArray[np.uint8]:
 def _check_fits(clip: ClipWindow, shape: tuple[int, ...]) -> None:
     num_rows, row_num_samples = shape
     stop = clip.start + clip.num_samples
+    if clip.slab is not None and not (
+        0 <= clip.slab_start <= len(clip.slab) - SLAB_TAIL_BYTES - len(clip.data)
+    ):
+        raise ValueError(
+            f"{clip.where}: {len(clip.data)} bytes from {clip.slab_start} don't fit a slab of "
+            f"{len(clip.slab)} bytes"
+        )
     if not (
         0 <= clip.row < num_rows
         and 0 <= clip.start < stop <= clip.clip_num_samples

@@ -17,7 +17,8 @@ Report = TypeVar("Report")
 class Job(Generic[Result, Report]):
     """A result, and the tasks that have to run before it is whole."""
 
-    result: Result
+    result: Callable[[], Result]
+    """Returns it; called once they have run."""
     tasks: tuple[Callable[[], Report], ...]
 
 
@@ -44,7 +45,7 @@ def run_ahead(
     collection may run in one of the threads themselves.
     """
     pool = ThreadPoolExecutor(num_threads, thread_name_prefix=THREAD_NAME_PREFIX)
-    waiting: deque[tuple[Result, list[Future[Report]]]] = deque()
+    waiting: deque[tuple[Callable[[], Result], list[Future[Report]]]] = deque()
     try:
         for job in jobs:
             waiting.append((job.result, [pool.submit(task) for task in job.tasks]))
@@ -59,12 +60,17 @@ def run_ahead(
         on_end()
 
 
-def _num_ready(waiting: Iterable[tuple[Result, list[Future[Report]]]]) -> int:
+def _num_ready(
+    waiting: Iterable[tuple[Callable[[], Result], list[Future[Report]]]],
+) -> int:
     return sum(
         1
         for _ in itertools.takewhile(lambda made: all(future.done() for future in made[1]), waiting)
     )
 
 
-def _wait_for(result: Result, futures: list[Future[Report]]) -> tuple[Result, list[Report]]:
-    return result, [future.result() for future in futures]
+def _wait_for(
+    result: Callable[[], Result], futures: list[Future[Report]]
+) -> tuple[Result, list[Report]]:
+    reports = [future.result() for future in futures]
+    return result(), reports

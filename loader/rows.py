@@ -34,8 +34,12 @@ class Rows(Protocol[BatchT]):
     def window_length(self) -> int:
         """How much of a clip goes into a row, at most."""
 
+    @property
+    def pin_memory(self) -> bool:
+        """Whether batches are made in pinned memory, by the thread that has the device."""
+
     def make_batch(self, labels: ClipBatch, lengths_B: NDArray[np.int64]) -> BatchT:
-        """Return a batch whose rows are empty, in pinned memory where that was asked for."""
+        """Return a batch whose rows are empty."""
 
     def decode(self, clips: Sequence[ClipWindow], batch: BatchT) -> None:
         """Decode a window of each clip into its row, and fill the rest of it.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from loader.dataset import DatasetIndex
 from loader.node_cache import OpenFile
 from loader.ranges import ByteRange, NetworkCost, is_whole_shard_cheaper
-from shardwriter.storage import Store
+from shardwriter.storage import LocalStore, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,6 +25,13 @@ class Shard:
     """Its name in the store."""
     num_bytes: int
     sha256: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, for shards of local stores only."""
+        if not isinstance(self.store, LocalStore):
+            raise TypeError(f"{self.store.url} is no folder")
+        return self.store.path(self.tar)
 
 
 class OpenFiles:
@@ -63,6 +70,11 @@ def open_path(path: Path) -> OpenFile:
 def read_open(file: OpenFile, byte_range: ByteRange) -> bytes:
     """Return bytes of an open file; who holds `file` keeps it open meanwhile."""
     return os.pread(file.descriptor, len(byte_range), byte_range.start)
+
+
+def read_open_into(file: OpenFile, start: int, room: NDArray[np.uint8]) -> int:
+    """Fill an array with bytes of an open file; return how many there were."""
+    return os.preadv(file.descriptor, [room.data], start)
 
 
 def worth_downloading(

@@ -1,7 +1,7 @@
 """The encoded bytes of samples, out of their shards, checked. Any thread may call any method."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,20 +12,36 @@ from numpy.typing import NDArray
 from loader.connections import Connections
 from loader.dataset import DatasetIndex
 from loader.look_ahead import look_ahead
-from loader.node_cache import NodeCache
+from loader.node_cache import NodeCache, OpenFile
 from loader.range_fetch import RangeFetcher
 from loader.ranges import ByteRange, NetworkCost
 from loader.read_ahead import STREAMED_SHARE, Awaited, Member, NetworkSource, ReadAhead
 from loader.reader_stats import Counters, ReaderStats
 from loader.resampling_buffer import PlannedStep
 from loader.shard_downloads import ShardDownloads
-from loader.shards import OpenFiles, Shard, open_path, read_open, worth_downloading
+from loader.shards import (
+    OpenFiles,
+    Shard,
+    open_path,
+    read_open,
+    read_open_into,
+    worth_downloading,
+)
 from shardwriter.errors import ShardFormatError, StorageError
 from shardwriter.index import crc32c
 from shardwriter.storage import LocalStore
 
-ReadPlace = Callable[[int], bytes]
-"""Returns the encoded audio of a place in a batch, once; errors as of `SampleReader.read`."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReader:
+    """Reads the samples of a batch, each place once; any thread may. Errors as of `read`."""
+
+    read: Callable[[int], bytes]
+    """Returns the encoded audio of a place."""
+    read_into: Callable[[int, NDArray[np.uint8]], None]
+    """Writes it into an array of its size; for local shards, of which `read` makes a copy more."""
+    is_local_B: Sequence[bool]
+    num_bytes_B: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +150,7 @@ class SampleReader:
         *,
         order_N: NDArray[np.int64],
         on_end: contextlib.ExitStack,
-    ) -> Generator[tuple[PlannedStep, ReadPlace], None, None]:
+    ) -> Generator[tuple[PlannedStep, StepReader], None, None]:
         """Yield each step, and what reads its samples; remote ones are fetched steps ahead.
 
         Samples that the resampling buffer is to hold by then are not fetched, but can be read.
@@ -147,7 +163,7 @@ class SampleReader:
         """
         if not self._is_remote_shard.any():
             for step in steps:
-                yield step, partial(self._read_place, step.plan.rows_B)
+                yield step, self._step_reader(step, partial(self._read_place, step.plan.rows_B))
             return
         is_remote_N = self._is_remote_shard[self._index.shard_N[order_N]]
         ahead = self._ahead = self._begin_pass(order_N[is_remote_N])
@@ -168,6 +184,43 @@ class SampleReader:
             max_connections=self._connections.limit,
         )
 
+    def _step_reader(self, step: PlannedStep, read: Callable[[int], bytes]) -> StepReader:
+        index, rows_B = self._index, step.plan.rows_B
+        shard_B = index.shard_N[rows_B]
+        num_bytes_B = index.audio_num_bytes_N[rows_B].tolist()
+        # As lists, because numbers out of arrays cost more than all else that is done for a clip.
+        members = list(
+            zip(
+                rows_B.tolist(),
+                shard_B.tolist(),
+                index.audio_offset_N[rows_B].tolist(),
+                index.audio_crc32c_N[rows_B].tolist(),
+                strict=True,
+            )
+        )
+        return StepReader(
+            read=read,
+            read_into=lambda place, room: self._read_local_into(room, *members[place]),
+            is_local_B=(~self._is_remote_shard[shard_B]).tolist(),
+            num_bytes_B=num_bytes_B,
+        )
+
+    def _read_local_into(
+        self, room: NDArray[np.uint8], row: int, number: int, offset: int, crc: int
+    ) -> None:
+        shard = self._shards[number]
+        try:
+            file = self._local_file(shard)
+            num_bytes = 0 if file is None else read_open_into(file, offset, room)
+        except OSError as err:
+            raise StorageError(f"{self._index.where(row)}: {shard.path}: {err.strerror}") from err
+        self._counters.add(num_bytes_local=num_bytes)
+        if num_bytes != len(room) or (self._verify_checksums and crc32c(room) != crc):
+            self._checked(row, room[:num_bytes].tobytes())
+
+    def _local_file(self, shard: Shard) -> OpenFile | None:
+        return self._files.get(shard, lambda: open_path(shard.path))
+
     def _read_place(self, rows_B: NDArray[np.int64], place: int) -> bytes:
         return self.read(int(rows_B[place]))
 
@@ -185,12 +238,11 @@ class SampleReader:
             data = self._network.fetch(shard, member.byte_range)
             self._counters.add(num_bytes_network=len(data))
             return data
-        path = shard.store.path(shard.tar)
         try:
-            file = self._files.get(shard, lambda: open_path(path))
+            file = self._local_file(shard)
             data = b"" if file is None else read_open(file, member.byte_range)
         except OSError as err:
-            raise StorageError(f"{path}: {err.strerror}") from err
+            raise StorageError(f"{shard.path}: {err.strerror}") from err
         self._counters.add(num_bytes_local=len(data))
         return data
 
@@ -276,7 +328,7 @@ class SampleReader:
             num_bytes_to_stream=int(STREAMED_SHARE * num_bytes_needed / self._num_ranks),
         )
 
-    def _announce(self, step: PlannedStep, ahead: ReadAhead) -> ReadPlace:
+    def _announce(self, step: PlannedStep, ahead: ReadAhead) -> StepReader:
         rows_B = step.plan.rows_B
         places = self._places_to_fetch(step)
         awaited = ahead.plan([self._locate(int(rows_B[place])) for place in places])
@@ -288,7 +340,7 @@ class SampleReader:
                 return self.read(row)
             return self._read_awaited(row, ahead, by_place[place])
 
-        return read_place
+        return self._step_reader(step, read_place)
 
     def _places_to_fetch(self, step: PlannedStep) -> list[int]:
         """Return places of the batch, in index order, as batches are made."""

@@ -20,8 +20,10 @@ repair      indexes and manifest from the tars alone (rebuild: of one shard; fla
 foreign*    shards that others made: find, scan, label, index and check them
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from shardwriter.audio_format import AudioFormat, Codec
-from shardwriter.encode import CleanClip, SourceBytes, encode_clip
 from shardwriter.json_form import FORMAT_VERSION
 from shardwriter.schema import (
     EncodedSample,
@@ -32,7 +34,10 @@ from shardwriter.schema import (
     ShardEntry,
     SourceInfo,
 )
-from shardwriter.writer import ShardWriter
+
+if TYPE_CHECKING:
+    from shardwriter.encode import CleanClip, SourceBytes, encode_clip
+    from shardwriter.writer import ShardWriter
 
 __all__ = [
     "FORMAT_VERSION",
@@ -50,3 +55,18 @@ __all__ = [
     "SourceInfo",
     "encode_clip",
 ]
+
+# Who only reads shards, as the loader does, goes without what encodes: FFmpeg's libraries take
+# 17 MB of memory.
+_MODULE_OF = {
+    "CleanClip": "shardwriter.encode",
+    "ShardWriter": "shardwriter.writer",
+    "SourceBytes": "shardwriter.encode",
+    "encode_clip": "shardwriter.encode",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)

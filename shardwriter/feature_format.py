@@ -74,7 +74,7 @@ class FeatureFormat:
         text = f"{{'descr': '<f2', 'fortran_order': False, 'shape': {shape}, }}".encode()
         return (_PREAMBLE + text).ljust(HEADER_NUM_BYTES - 1) + b"\n"
 
-    def check_member(self, data: bytes, *, where: str) -> int:
+    def check_member(self, data: bytes | memoryview, *, where: object) -> int:
         """Return the number of frames that a member holds.
 
         Raises:
@@ -85,7 +85,8 @@ class FeatureFormat:
             raise ShardFormatError(
                 f"{where}: expected a .npy file of '<f2' in C order with {self.num_mels} bands, and"
                 f" {HEADER_NUM_BYTES} + {self.frame_num_bytes} x frames bytes; got {len(data)} "
-                f"bytes that begin with {data[:80]!r}; copy the shard, or cache the features, again"
+                f"bytes that begin with {bytes(data[:80])!r}; copy the shard, or cache the "
+                "features, again"
             )
         return num_frames
 

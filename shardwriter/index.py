@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import google_crc32c
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from shardwriter.errors import ShardFormatError
 from shardwriter.parquet import read_parquet
@@ -78,8 +80,8 @@ class IndexRow:
     """Values of the sample's targets: an int is the id of a class, a float a number."""
 
 
-def crc32c(data: bytes) -> int:
-    """Return the CRC-32C (Castagnoli) of some bytes, as in RFC 3720."""
+def crc32c(data: bytes | NDArray[np.uint8]) -> int:
+    """Return the CRC-32C (Castagnoli) of some bytes, as in RFC 3720; an array is not copied."""
     return int(google_crc32c.value(data))
 
 

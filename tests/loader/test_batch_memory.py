@@ -1,7 +1,11 @@
+import contextlib
+
 import numpy as np
+import pytest
 import torch
 
 from loader.batch_memory import BatchMemory
+from tests.loader.builders import make_loader
 
 
 def test_memory_of_a_batch_that_is_gone_is_used_again() -> None:
@@ -43,3 +47,26 @@ def test_no_more_is_kept_than_a_loop_needs() -> None:
     arrays = [memory.take((8,)) for _ in range(9)]
     arrays.clear()
     assert len(memory._free) == 1
+
+
+def test_a_batch_takes_memory_when_the_first_of_its_clips_are_decoded(
+    dataset_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+    take = BatchMemory.take
+
+    def noted(self: BatchMemory, shape: tuple[int, ...]) -> np.ndarray:
+        shapes.append(shape)
+        return take(self, shape)
+
+    monkeypatch.setattr(BatchMemory, "take", noted)
+    loader = make_loader(dataset_url, batch_size=20, num_threads=2)
+    with contextlib.ExitStack() as on_end:
+        first = next(iter(loader._pipeline.jobs(epoch=0, cursor=0, on_end=on_end)))
+        assert len(first.tasks) == 2
+        assert shapes == []
+        for task in first.tasks:
+            task()
+            assert len(shapes) == 1
+        assert first.result().wave_BT.shape == shapes[0]
+    assert len(shapes) == 1

@@ -12,7 +12,7 @@ from tests.loader.builders import alive_threads_after_waiting
 def numbered_jobs(num: int, drawn: list[int]) -> Iterator[Job[int, int]]:
     for number in range(num):
         drawn.append(number)
-        yield Job(result=number, tasks=(partial(int, number), partial(int, -number)))
+        yield Job(result=partial(int, number), tasks=(partial(int, number), partial(int, -number)))
 
 
 def test_results_come_in_order_with_their_reports() -> None:
@@ -20,11 +20,18 @@ def test_results_come_in_order_with_their_reports() -> None:
     assert got == [(number, [number, -number]) for number in range(20)]
 
 
+def test_a_result_is_asked_for_when_its_tasks_have_run() -> None:
+    done: list[int] = []
+    jobs = [Job(result=lambda: tuple(done), tasks=(partial(done.append, n),)) for n in range(3)]
+    results = [result for result, _ in run_ahead(jobs, num_threads=1, num_ahead=0)]
+    assert results == [(0,), (0, 1), (0, 1, 2)]
+
+
 def test_slow_job_is_not_overtaken() -> None:
     is_second_done = threading.Event()
     jobs = [
-        Job(result="first", tasks=(lambda: is_second_done.wait(20),)),
-        Job(result="second", tasks=(lambda: is_second_done.set() or True,)),
+        Job(result=lambda: "first", tasks=(lambda: is_second_done.wait(20),)),
+        Job(result=lambda: "second", tasks=(lambda: is_second_done.set() or True,)),
     ]
     got = list(run_ahead(jobs, num_threads=2, num_ahead=1))
     assert got == [("first", [True]), ("second", [True])]
@@ -50,7 +57,7 @@ def test_exception_surfaces_at_its_job_and_ends_the_threads() -> None:
 
     jobs = [
         *numbered_jobs(2, []),
-        Job(result=2, tasks=(lambda: 0, fail, lambda: 0)),
+        Job(result=lambda: 2, tasks=(lambda: 0, fail, lambda: 0)),
         *numbered_jobs(2, []),
     ]
     results = run_ahead(jobs, num_threads=2, num_ahead=4)
@@ -80,7 +87,10 @@ def test_closing_throws_queued_tasks_away() -> None:
         is_first_taken.wait(20)
         num_run += 1
 
-    jobs = [Job(result=0, tasks=()), *(Job(result=1, tasks=(count,)) for _ in range(50))]
+    jobs = [
+        Job(result=lambda: 0, tasks=()),
+        *(Job(result=lambda: 1, tasks=(count,)) for _ in range(50)),
+    ]
     results = run_ahead(jobs, num_threads=1, num_ahead=50)
     next(results)
     results.close()

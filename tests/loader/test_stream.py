@@ -1,12 +1,16 @@
+import contextlib
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from loader.dataset import DatasetIndex, open_dataset
-from loader.stream import SampleReader
+from loader.resampling_buffer import PlannedStep, Source
+from loader.stream import SampleReader, StepReader
+from loader.stripe import StepPlan
 from shardwriter.errors import ShardFormatError, StorageError
 from shardwriter.storage import LocalStore, Store, open_store
 from tests.loader.builders import NUM_CLIPS, clip_key
@@ -33,6 +37,16 @@ def make_reader(
     index = open_dataset(store, split="train", folds=None)
     reader = SampleReader(index, max_open_shards=max_open_shards, verify_checksums=verify_checksums)
     return reader, index
+
+
+def step_reader(reader: SampleReader, *, rows: list[int]) -> StepReader:
+    zeros_B = np.zeros(len(rows), np.int64)
+    plan = StepPlan(rows_B=np.array(rows), copies_B=zeros_B, is_padding_B=zeros_B.astype(np.bool_))
+    step = PlannedStep(plan=plan, sources=[Source()] * len(rows))
+    with contextlib.ExitStack() as on_end:
+        [(_, made)] = reader.read_ahead([step], order_N=plan.rows_B, on_end=on_end)
+    assert made.num_bytes_B == reader._index.audio_num_bytes_N[rows].tolist()
+    return made
 
 
 def audio_of(store: Store, index: DatasetIndex, row: int) -> bytes:
@@ -117,8 +131,46 @@ def test_cut_off_shard_is_an_error_that_names_shard_key_offset_and_lengths(
         reader.read(5)
 
 
+@pytest.mark.parametrize("num_left", [10, 0, -5000])
+def test_cut_off_shard_is_the_same_error_where_it_is_read_into_an_array(
+    own_dataset_url: str, num_left: int
+) -> None:
+    near = open_store(own_dataset_url)
+    assert isinstance(near, LocalStore)
+    reader, index = make_reader(near, verify_checksums=False)
+    room = np.zeros(int(index.audio_num_bytes_N[5]), np.uint8)
+    place_5 = step_reader(reader, rows=[4, 5])
+    place_5.read_into(1, room)
+    assert room.tobytes() == audio_of(near, index, 5)
+    os.truncate(near.path(index.tars[1]), max(0, int(index.audio_offset_N[5]) + num_left))
+    message = rf"{re.escape(clip_key(5))}.*expected {len(room)} bytes, got {max(0, num_left)}: the"
+    with pytest.raises(ShardFormatError, match=message):
+        place_5.read_into(1, room)
+
+
+def test_flipped_bit_is_the_same_error_where_it_is_read_into_an_array(
+    own_dataset_url: str,
+) -> None:
+    store = open_store(own_dataset_url)
+    assert isinstance(store, LocalStore)
+    reader, index = make_reader(store)
+    path = store.path(index.tars[1])
+    data = bytearray(path.read_bytes())
+    data[int(index.audio_offset_N[4]) + 60] ^= 1
+    path.write_bytes(data)
+    room = np.zeros(int(index.audio_num_bytes_N[4]), np.uint8)
+    message = (
+        rf"{re.escape(clip_key(4))}.* CRC-32C {index.audio_crc32c_N[4]:08x}, got [0-9a-f]{{8}}"
+    )
+    with pytest.raises(ShardFormatError, match=message):
+        step_reader(reader, rows=[4]).read_into(0, room)
+
+
 def test_missing_shard_is_an_error_that_names_it(own_dataset_url: str) -> None:
     reader, index = make_reader(open_store(own_dataset_url))
     Path(own_dataset_url, index.tars[1]).unlink()
     with pytest.raises(StorageError, match=r"train/made-000001\.tar: No such file"):
         reader.read(4)
+    room = np.zeros(int(index.audio_num_bytes_N[4]), np.uint8)
+    with pytest.raises(StorageError, match=rf"{re.escape(clip_key(4))}.*000001\.tar: No such file"):
+        step_reader(reader, rows=[4]).read_into(0, room)
