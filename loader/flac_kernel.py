@@ -128,6 +128,10 @@ def _crc_table(polynomial: int, num_bits: int, depth: int) -> NDArray[np.int64]:
     return table.reshape(-1)
 
 
+_FEATURES = binding.get_host_cpu_features()
+_COUNTS_ZEROS = _FEATURES.get("avx512cd", False)
+_MULTIPLIES = _FEATURES.get("pclmul", False)  # without carrying, as polynomials
+
 _CRC8 = _crc_table(0x07, 8, 1)
 _CRC16 = _crc_table(0x8005, 16, 16).astype(np.uint16)  # small, to stay in the first cache
 _FIXED = np.array(
@@ -166,23 +170,110 @@ def _signed(data, position, num_bits):
 
 
 @_jit
-def _crc16(data, start, stop):
+def _remainder(high, low):
+    """Return the CRC-16 of 16 bytes in two numbers."""
+    crc = np.uint64(0)
+    for place in range(8):
+        crc ^= np.uint64(_CRC16[np.uint64(256 * place) + (low & np.uint64(255))])
+        low >>= np.uint64(8)
+    for place in range(8, 16):
+        crc ^= np.uint64(_CRC16[np.uint64(256 * place) + (high & np.uint64(255))])
+        high >>= np.uint64(8)
+    return crc
+
+
+@_jit
+def _crc16_by_tables(data, start, stop):
     crc, at = np.uint64(0), start
     while at + 16 <= stop:
-        low, high = _load(data, at + 8), _load(data, at) ^ (crc << np.uint64(48))
-        crc = np.uint64(0)
-        for place in range(8):
-            crc ^= np.uint64(_CRC16[np.uint64(256 * place) + (low & np.uint64(255))])
-            low >>= np.uint64(8)
-        for place in range(8, 16):
-            crc ^= np.uint64(_CRC16[np.uint64(256 * place) + (high & np.uint64(255))])
-            high >>= np.uint64(8)
+        crc = _remainder(_load(data, at) ^ (crc << np.uint64(48)), _load(data, at + 8))
         at += 16
     while at < stop:
         byte = crc >> np.uint64(8) ^ np.uint64(data[at])
         crc = (crc << np.uint64(8) ^ np.uint64(_CRC16[byte])) & np.uint64(0xFFFF)
         at += 1
     return np.int64(crc)
+
+
+@_jit
+def _crc16_by_products(data, start, stop):
+    """Return the same, 3 x faster, on a machine that multiplies without carrying."""
+    # That the first part is shorter doesn't matter: zeros ahead of it don't change the CRC.
+    high, low = _folded(data, start, (stop - start - 1) & 15, (stop - start - 1) >> 4)
+    return np.int64(_remainder(high, low))
+
+
+@numba.extending.intrinsic
+def _folded(_context, data, _start, _head, _num_blocks):
+    """Return two numbers that have the CRC of head + 1 bytes and as many blocks of 16 bytes.
+
+    As polynomials over GF(2): 128 bits ahead of n others are high * x ** (n + 64) + low * x ** n,
+    and the powers of x are replaced by what remains of them, 16 bits, in the CRC's division.
+    """
+    pair = ir.VectorType(ir.IntType(64), 2)
+    pair_of_reversed = ir.Constant(ir.VectorType(ir.IntType(32), 16), list(reversed(range(16))))
+
+    def build(context, builder, signature, arguments):
+        start, head, num_blocks = arguments[1:]
+        first = context.make_array(data)(context, builder, arguments[0]).data
+        kind = ir.FunctionType(pair, [pair, pair, ir.IntType(8)])
+        multiply = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.pclmulqdq")
+
+        def load(at, kind):
+            pointer = builder.bitcast(builder.gep(first, [at]), kind.as_pointer())
+            return builder.load(pointer, align=1)
+
+        def block(at):
+            loaded = load(at, ir.VectorType(ir.IntType(8), 16))
+            loaded = builder.shuffle_vector(loaded, loaded, pair_of_reversed)
+            return builder.bitcast(loaded, pair)
+
+        def fold(value, num_bits, onto):
+            powers = ir.Constant(pair, [_crc16_of_power(num_bits), _crc16_of_power(num_bits + 64)])
+            low, high = (
+                builder.call(multiply, [value, powers, ir.Constant(ir.IntType(8), which)])
+                for which in (0x00, 0x11)
+            )
+            return builder.xor(builder.xor(low, high), onto)
+
+        whole = load(start, ir.IntType(128))
+        whole = builder.bswap(whole)
+        shift = builder.zext(builder.mul(builder.sub(_number(15), head), _number(8)), whole.type)
+        begin = builder.bitcast(builder.lshr(whole, shift), pair)
+        at = builder.add(start, builder.add(head, _number(1)))
+        # Four sums, because each waits for its last product.
+        sums = [cgutils.alloca_once_value(builder, ir.Constant(pair, None)) for _ in range(4)]
+        builder.store(begin, sums[3])
+        singles, fours = builder.and_(num_blocks, _number(3)), builder.lshr(num_blocks, _number(2))
+        with cgutils.for_range(builder, singles) as loop:
+            now = block(builder.add(at, builder.shl(loop.index, _number(4))))
+            builder.store(fold(builder.load(sums[3]), 128, now), sums[3])
+        at = builder.add(at, builder.shl(singles, _number(4)))
+        with cgutils.for_range(builder, fours) as loop:
+            for place, total in enumerate(sums):
+                now = builder.add(builder.shl(loop.index, _number(6)), _number(16 * place))
+                now = block(builder.add(at, now))
+                builder.store(fold(builder.load(total), 512, now), total)
+        total = builder.load(sums[0])
+        for other in sums[1:]:
+            total = fold(total, 128, builder.load(other))
+        parts = [builder.extract_element(total, _number(place)) for place in (1, 0)]
+        return context.make_tuple(builder, signature.return_type, parts)
+
+    number = numba.types.intp
+    two = numba.types.UniTuple(numba.types.uint64, 2)
+    return two(data, number, number, number), build
+
+
+def _crc16_of_power(exponent: int) -> int:
+    """Return what remains of x ** exponent."""
+    value = 1
+    for _ in range(exponent):
+        value = value << 1 ^ (0x18005 if value & 0x8000 else 0)
+    return value
+
+
+_crc16 = _crc16_by_products if _MULTIPLIES else _crc16_by_tables
 
 
 @_jit
@@ -639,9 +730,6 @@ def _vector_call(builder: Any, name: str, *arguments: Any) -> Any:
     function = ir.FunctionType(kind, [argument.type for argument in arguments])
     function = cgutils.get_or_insert_function(builder.module, function, f"llvm.{name}.v8i64")
     return builder.call(function, arguments)
-
-
-_COUNTS_ZEROS = binding.get_host_cpu_features().get("avx512cd", False)
 
 
 def _zeros_of(builder: Any, window: Any) -> Any:
