@@ -4,7 +4,7 @@ import pytest
 from loader.flac_decoder import CLIPS_AT_ONCE, ClipWindow, decode_flac_windows
 from loader.flac_kernel import LANES
 from shardwriter.errors import ShardFormatError
-from shardwriter.flac import encode_flac
+from shardwriter.flac import FlacStream, encode_flac
 
 RATE_HZ = 8000
 GUARD = 12345
@@ -59,6 +59,46 @@ def test_a_damaged_clip_leaves_those_beside_it_whole() -> None:
         for row, (_, pcm_T) in enumerate(made):
             if row != bad:
                 assert np.array_equal(wave_BT[row, : len(pcm_T)], pcm_T)
+
+
+def long_clip(block: int) -> tuple[FlacStream, np.ndarray]:
+    """A clip that all lanes take a part of, of loud, quiet and silent stretches."""
+    rng = np.random.default_rng(8)
+    pcm_T = np.concatenate(
+        [rng.integers(-width, width + 1, 7001) for width in (900, 0, 30, 20_000, 0, 5, 300, 1)]
+    ).astype(np.int16)
+    return encode_flac(pcm_T, sample_rate_hz=RATE_HZ, frame_num_samples=block), pcm_T
+
+
+def one_window(data: bytes, pcm_T: np.ndarray, start: int, num: int) -> np.ndarray:
+    clip = ClipWindow(
+        data=data, row=0, start=start, num_samples=num, clip_num_samples=len(pcm_T), where="clip"
+    )
+    wave_BT = np.full((2, num + 7), GUARD, dtype=np.int16)
+    try:
+        decode_flac_windows([clip], wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=True)
+    finally:
+        assert (wave_BT[1] == GUARD).all()
+    return wave_BT[0, :num]
+
+
+@pytest.mark.parametrize("block", [16, 192, 1152, 4096])
+def test_a_clip_that_lanes_share_comes_out_whole(block: int) -> None:
+    made, pcm_T = long_clip(block)
+    for start in (0, 1, 4095, 9000):
+        for num in (len(pcm_T) - start, 4 * 4096, 8191, 4 * 4096 + 1, 40_001):
+            got_T = one_window(made.data, pcm_T, start, num)
+            assert np.array_equal(got_T, pcm_T[start : start + num])
+
+
+def test_damage_in_a_clip_that_lanes_share_is_reported_where_it_is() -> None:
+    made, pcm_T = long_clip(192)
+    begins = made.frame_offsets
+    for frame in range(0, len(begins), 7):
+        broken = bytearray(made.data)
+        broken[begins[frame] + 8] ^= 4
+        with pytest.raises(ShardFormatError, match=f" at byte {begins[frame]} of it"):
+            one_window(bytes(broken), pcm_T, 0, len(pcm_T))
 
 
 def test_callers_know_how_many_clips_go_at_once() -> None:
