@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from jobs.inspection import load_index, show_clip
 from jobs.report import Mistake, Part, Picture, Provenance, Report, Scores, Stage
 from jobs.report_html import write_report
 from jobs.result_plots import class_histogram, confusion_picture, curves, evaluation_curves
 from jobs.results import Prediction, RunResult
+from jobs.shown_clip import load_index, show_clip
 from jobs.sound_plots import MelTile, mel_grid
 from jobs.versions import tool_versions
 from shardwriter.manifest import Manifest, load_manifest

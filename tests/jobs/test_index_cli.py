@@ -50,7 +50,7 @@ def test_index_command_makes_a_dataset_that_verify_takes(
     assert main(["verify", str(theirs), "--sample", "2", "--workers", "1"]) == 0
     assert "decoded audio of 2 clips agree" in capsys.readouterr().out
     assert main(["inspect", str(theirs)]) == 0
-    assert main(["inspect", str(theirs), "k0"]) == 2
+    assert main(["inspect", str(theirs), "k0", "--png", str(tmp_path / "k0.png")]) == 0
 
 
 def test_wrong_arguments_of_index_are_said_in_one_line(

@@ -8,12 +8,16 @@ import pytest
 from matplotlib.image import imread
 
 from jobs.console import human_bytes
-from jobs.inspection import inspect_clip, inspect_dataset, read_clip
+from jobs.index_foreign import IndexOptions, index
+from jobs.inspection import inspect_clip, inspect_dataset
+from jobs.shown_clip import show_clip
 from shardwriter import AudioFormat, CleanClip, Settings, ShardWriter
-from shardwriter.errors import ShardFormatError
+from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.manifest import load_manifest
 from shardwriter.storage import open_store
 from tests.jobs.builders import ESC10_TARGETS, ESC50_LABELS, sound_of
+from tests.shardwriter.dataset_builders import tar_bytes
+from tests.shardwriter.media import by_ffmpeg, noise
 
 
 def write_clip(
@@ -74,9 +78,10 @@ def test_picture_goes_beside_the_user_under_the_key_unless_told_otherwise(
 def test_identity_without_a_slash_is_found_as_the_message_spells_it(tmp_path: Path) -> None:
     url = write_clip(tmp_path, pcm_T=np.arange(4000, dtype=np.int16))
     store = open_store(url)
-    record, pcm_T = read_clip(store, load_manifest(store), "clip.1")
-    assert record.key == "clip=2E1"
-    assert (pcm_T == np.arange(4000)).all()
+    clip = show_clip(store, load_manifest(store), "clip.1")
+    assert clip.key == "clip=2E1"
+    assert clip.pcm_T is not None
+    assert (clip.pcm_T == np.arange(4000)).all()
 
 
 @pytest.mark.parametrize("num_samples", [1, 50, 512, 513])
@@ -121,3 +126,21 @@ def test_damaged_clip_is_an_error_that_names_shard_and_byte(tones_url: str, tmp_
     with pytest.raises(ShardFormatError, match=r"tones-000000\.tar at byte 512: .*clip-000"):
         inspect_clip(str(url), "tones/clip-000.wav", png=tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()
+
+
+def test_clip_of_shards_that_others_made_is_shown_by_its_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pcm_TC = noise(24_000, num_channels=2)
+    members = [("a/b.m4a", by_ffmpeg(pcm_TC, 48_000, "ipod", "aac")), ("a/b.cls", b"3")]
+    (tmp_path / "train.tar").write_bytes(tar_bytes(members))
+    index(IndexOptions(url=str(tmp_path), quiet=True))
+    inspect_dataset(str(tmp_path))
+    assert f"a clip: melstream inspect {tmp_path} a/b\n" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert inspect_clip(str(tmp_path), "a/b", png=None) == Path("a+b.png")
+    told = json.loads(capsys.readouterr().out.partition("\nwaveform")[0])
+    assert told["labels"] == ["3"]
+    assert told["num_samples"] == 24_000
+    with pytest.raises(ConfigError, match=r"has no clip 'a/c'; keys look like 'a/b'$"):
+        inspect_clip(str(tmp_path), "a/c", png=None)
