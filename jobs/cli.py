@@ -11,6 +11,7 @@ from jobs.console import complain
 from jobs.dataset_commands import add_inspect, add_split, add_sync, add_verify
 from jobs.dataset_list_commands import add_datasets
 from jobs.feature_commands import add_cache_features
+from jobs.heap_arenas import limit_arenas
 from jobs.index_commands import add_index
 from jobs.ingest_commands import add_ingest
 from jobs.loader_commands import add_doctor
@@ -25,6 +26,7 @@ _WAYS_OUT = {"torch": _TORCH, "torchaudio": _TORCH}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can mend are one line, without a traceback."""
+    limit_arenas()
     arguments = parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
