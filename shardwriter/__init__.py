@@ -21,7 +21,7 @@ foreign*    shards that others made: find, scan, label, index and check them
 """
 
 from shardwriter.audio_format import AudioFormat, Codec
-from shardwriter.encode import CleanClip, SourceBytes, encode_clip
+from shardwriter.encode import CleanClip, SourceBytes, encode_clip, encode_clips
 from shardwriter.json_form import FORMAT_VERSION
 from shardwriter.schema import (
     EncodedSample,
@@ -49,4 +49,5 @@ __all__ = [
     "SourceBytes",
     "SourceInfo",
     "encode_clip",
+    "encode_clips",
 ]
