@@ -33,6 +33,8 @@ _CONSTANT, _VERBATIM, _FIXED, _LINEAR = 0, 1, 8, 32
 _TWO_OVER_LN_2 = 2.8853900817779268
 _SHORT_SUM = 4096
 """Samples whose largest differences, 16 times 32,768, add up to less than 2**32."""
+_SMALL_SIZE = np.uint32(1 << 20)
+"""So many sizes below this do so too."""
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 _WORD_BITS = np.uint64(64)
 _MAX_PUT_BITS = np.uint64(56)
@@ -392,9 +394,25 @@ def _linear_residual(padded, count, order, coefficients, shift, residual):
             )  # fmt: skip
             residual[i] = x0[i] - (guess >> bits)
     total = 0
-    for i in range(order, count):
-        total += abs(residual[i])
+    for start in range(order, count, _SHORT_SUM):
+        total += _sum_sizes(residual[start : min(start + _SHORT_SUM, count)])
     return 2 * total
+
+
+@jit
+def _sum_sizes(residual):
+    """Sum up to `_SHORT_SUM` sizes: in 32 bits, four times as fast, where they are small enough."""
+    total, all_bits = np.uint32(0), np.uint32(0)
+    for i in range(len(residual)):
+        size = np.uint32(abs(residual[i]))
+        total = np.uint32(total + size)
+        all_bits = np.uint32(all_bits | size)
+    if all_bits < _SMALL_SIZE:
+        return np.int64(total)
+    exact = np.int64(0)
+    for i in range(len(residual)):
+        exact += abs(np.int64(residual[i]))
+    return exact
 
 
 @jit
