@@ -17,9 +17,10 @@ from jobs.fetching.fetcher import Fetcher
 from jobs.fetching.http_fetcher import HttpFetcher
 from jobs.fetching.rate_limit import YOUTUBE_ACCOUNT, YOUTUBE_GUEST, Politeness
 from jobs.fetching.youtube import YoutubeFetcher
+from jobs.ingesting.clock import utc_now
 from jobs.ingesting.here import ingest_here
-from jobs.ingesting.making import NETWORK_KINDS, Recipe, utc_now
 from jobs.ingesting.parts import Part
+from jobs.ingesting.recipe import NETWORK_KINDS, Recipe
 from jobs.ingesting.run import Run, RunResult, merge
 from jobs.ingesting.tally import LeftOut
 from jobs.ingesting.work_folder import default_work_folder, remove_empty_folders

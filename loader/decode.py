@@ -21,7 +21,6 @@ from loader.flac_decoder import (
     is_mono_flac_16,
     is_ready,
 )
-from shardwriter.audio import decode_window
 from shardwriter.errors import AudioError, ShardFormatError
 
 
@@ -79,6 +78,8 @@ def _decode_by_libsndfile(
 
 
 def _decode_other(clip: ClipWindow, row_T: NDArray[np.int16], *, sample_rate_hz: int) -> None:
+    from shardwriter.audio import decode_window  # FFmpeg's libraries take 17 MB of memory
+
     is_last = clip.start + clip.num_samples == clip.clip_num_samples
     try:
         pcm_T = decode_window(

@@ -36,7 +36,7 @@ from shardwriter.schema import (
 )
 
 if TYPE_CHECKING:
-    from shardwriter.encode import CleanClip, SourceBytes, encode_clip
+    from shardwriter.encode import CleanClip, SourceBytes, encode_clip, encode_clips
     from shardwriter.writer import ShardWriter
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "SourceBytes",
     "SourceInfo",
     "encode_clip",
+    "encode_clips",
 ]
 
 # Who only reads shards, as the loader does, goes without what encodes: FFmpeg's libraries take
@@ -63,6 +64,7 @@ _MODULE_OF = {
     "ShardWriter": "shardwriter.writer",
     "SourceBytes": "shardwriter.encode",
     "encode_clip": "shardwriter.encode",
+    "encode_clips": "shardwriter.encode",
 }
 
 

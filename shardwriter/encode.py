@@ -1,7 +1,7 @@
-"""A clean clip becomes an encoded sample: audio bytes, frame offsets and the JSON record."""
+"""Clean clips become encoded samples: audio bytes, frame offsets and the JSON record."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from shardwriter import flac, opus
 from shardwriter.audio_format import AudioFormat, Codec
 from shardwriter.flac import encode_flac
 from shardwriter.keys import to_key
+from shardwriter.md5 import pcm_md5s
 from shardwriter.mixdown import Pcm
 from shardwriter.opus import encode_opus
 from shardwriter.schema import CleanInfo, EncodedSample, SampleRecord, Settings, SourceInfo
@@ -77,6 +78,28 @@ def encode_clip(clip: CleanClip, settings: Settings) -> EncodedSample:
             that makes no key, no samples, source bytes missing or in the way, or a dataset of
             features.
     """
+    _check(clip, settings)
+    return _encode_checked(clip, settings)
+
+
+def encode_clips(clips: Sequence[CleanClip], settings: Settings) -> list[EncodedSample]:
+    """Encode clips, faster than one by one where they become FLAC; the result is the same.
+
+    Some 16 are best: FLAC wants an MD5 of the samples, and those of as many clips are computed
+    side by side. All their samples are in memory at once.
+
+    Raises:
+        ValueError: as `encode_clip` does, of the first clip that is wrong.
+    """
+    for clip in clips:
+        _check(clip, settings)
+    if settings.audio.codec != Codec.FLAC:
+        return [_encode_checked(clip, settings) for clip in clips]
+    md5s = pcm_md5s([clip.pcm_T for clip in clips])
+    return [_encode_checked(clip, settings, md5=md5) for clip, md5 in zip(clips, md5s, strict=True)]
+
+
+def _check(clip: CleanClip, settings: Settings) -> None:
     if settings.features is not None:
         raise ValueError(
             f"clip {clip.id}: {settings.name} holds features; add the clip to the dataset of audio "
@@ -86,7 +109,22 @@ def encode_clip(clip: CleanClip, settings: Settings) -> EncodedSample:
     if unknown:
         raise ValueError(f"clip {clip.id}: the dataset's vocabulary lacks {unknown}")
     check_targets(clip.targets, settings.targets, where=f"clip {clip.id}")
-    encoded = _encode(clip, settings.audio)
+    pcm_T = clip.pcm_T
+    if pcm_T.ndim != 1 or pcm_T.dtype.name != "int16" or not len(pcm_T):
+        raise ValueError(
+            f"expected mono int16 samples, at least one, got {pcm_T.dtype} {pcm_T.shape}"
+        )
+    if (clip.passthrough is not None) != (settings.audio.codec == Codec.SOURCE):
+        raise ValueError(
+            f"clip {clip.id}: source bytes belong to datasets of the codec 'source', and only "
+            f"there; this one's is {settings.audio.codec!r}"
+        )
+
+
+def _encode_checked(
+    clip: CleanClip, settings: Settings, *, md5: bytes | None = None
+) -> EncodedSample:
+    encoded = _encode(clip, settings.audio, md5)
     record = SampleRecord(
         key=to_key(clip.id),
         id=clip.id,
@@ -109,17 +147,8 @@ def encode_clip(clip: CleanClip, settings: Settings) -> EncodedSample:
     return EncodedSample(record=record, audio=encoded.data, frame_offsets=encoded.frame_offsets)
 
 
-def _encode(clip: CleanClip, audio: AudioFormat) -> _Encoded:
+def _encode(clip: CleanClip, audio: AudioFormat, md5: bytes | None) -> _Encoded:
     pcm_T, rate = clip.pcm_T, audio.sample_rate_hz
-    if pcm_T.ndim != 1 or pcm_T.dtype.name != "int16" or not len(pcm_T):
-        raise ValueError(
-            f"expected mono int16 samples, at least one, got {pcm_T.dtype} {pcm_T.shape}"
-        )
-    if (clip.passthrough is not None) != (audio.codec == Codec.SOURCE):
-        raise ValueError(
-            f"clip {clip.id}: source bytes belong to datasets of the codec 'source', and only "
-            f"there; this one's is {audio.codec!r}"
-        )
     if clip.passthrough is not None:
         source = clip.passthrough
         return _Encoded(
@@ -132,7 +161,9 @@ def _encode(clip: CleanClip, audio: AudioFormat) -> _Encoded:
         return _Encoded(
             data=encode_wav(pcm_T, sample_rate_hz=rate), suffix="wav", sample_rate_hz=rate
         )
-    stream = encode_flac(pcm_T, sample_rate_hz=rate, frame_num_samples=audio.frame_num_samples)
+    stream = encode_flac(
+        pcm_T, sample_rate_hz=rate, frame_num_samples=audio.frame_num_samples, md5=md5
+    )
     return _Encoded(
         data=stream.data, suffix="flac", sample_rate_hz=rate, frame_offsets=stream.frame_offsets
     )

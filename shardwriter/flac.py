@@ -10,13 +10,13 @@ loaded by the first clip.
 """
 
 import functools
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shardwriter.md5 import pcm_md5
 from shardwriter.mixdown import Pcm
 
 ENCODER_VERSION = 1
@@ -52,13 +52,17 @@ def provenance() -> dict[str, str]:
     }
 
 
-def encode_flac(pcm_T: Pcm, *, sample_rate_hz: int, frame_num_samples: int) -> FlacStream:
+def encode_flac(
+    pcm_T: Pcm, *, sample_rate_hz: int, frame_num_samples: int, md5: bytes | None = None
+) -> FlacStream:
     """Encode mono 16-bit samples.
 
     Args:
         pcm_T: int16, at least one sample.
         sample_rate_hz: Rate of the samples, 1 to 1,048,575.
         frame_num_samples: Samples in each frame but the last, 16 to 65,535; fixed block size.
+        md5: That of the samples, if it is known already: of several clips at once
+            `shardwriter.md5` computes it in a third of the time.
 
     Raises:
         ValueError: no samples, or not int16 mono, or a rate or size that FLAC doesn't have.
@@ -96,6 +100,7 @@ def encode_flac(pcm_T: Pcm, *, sample_rate_hz: int, frame_num_samples: int) -> F
         sample_rate_hz=sample_rate_hz,
         frame_num_samples=frame_num_samples,
         frame_num_bytes=(int(sizes.min()), int(sizes.max())),
+        md5=md5 or pcm_md5(pcm_T),
     )
     return FlacStream(
         data=b"".join((head, frames[:num_bytes].data)),
@@ -156,6 +161,7 @@ def _stream_info(
     sample_rate_hz: int,
     frame_num_samples: int,
     frame_num_bytes: tuple[int, int],
+    md5: bytes,
 ) -> bytes:
     """Return the metadata block that every FLAC file begins with, here the only one."""
     num_bytes = 34
@@ -168,6 +174,6 @@ def _stream_info(
             frame_num_bytes[0].to_bytes(3, "big"),
             frame_num_bytes[1].to_bytes(3, "big"),
             packed.to_bytes(8, "big"),
-            hashlib.md5(pcm_T.astype("<i2", copy=False).data, usedforsecurity=False).digest(),
+            md5,
         )
     )

@@ -3,13 +3,16 @@
 The scale is 2^15, libsndfile's and FLAC's, so that 16-bit sources survive unchanged.
 """
 
+import functools
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
 from shardwriter.mixdown import Pcm, Wave
 
 _FULL_SCALE = np.float32(32768.0)
+_STEP = np.float32(1.0 / 32768.0)
 
 
 class Dither(StrEnum):
@@ -24,7 +27,9 @@ def to_float(wave_T: Wave | Pcm) -> Wave:
     """Return samples as float32 of full scale 1.0; those that are float32 as they are."""
     if wave_T.dtype == np.float32:
         return wave_T  # type: ignore[return-value]  # the dtype says which of the two it is
-    return wave_T * (np.float32(1.0) / _FULL_SCALE)
+    float_T = np.empty(len(wave_T), np.float32)
+    _load_kernel().scale_to_float(np.ascontiguousarray(wave_T), _STEP, float_T)
+    return float_T
 
 
 def to_pcm16(wave_T: Wave | Pcm, *, dither: Dither = Dither.NONE, seed: int = 0) -> tuple[Pcm, int]:
@@ -37,14 +42,19 @@ def to_pcm16(wave_T: Wave | Pcm, *, dither: Dither = Dither.NONE, seed: int = 0)
     """
     if wave_T.dtype == np.int16:
         return wave_T, 0  # type: ignore[return-value]  # the dtype says which of the two it is
-    scaled_T = wave_T * _FULL_SCALE
+    scale = _FULL_SCALE
     if dither is Dither.TPDF:
         rng = np.random.Generator(np.random.PCG64(seed))
-        scaled_T += rng.random(len(scaled_T), dtype=np.float32)
-        scaled_T -= rng.random(len(scaled_T), dtype=np.float32)
-    np.rint(scaled_T, out=scaled_T)
-    num_clipped = 0
-    if scaled_T.max(initial=0.0) > 32767 or scaled_T.min(initial=0.0) < -32768:
-        num_clipped = int(np.count_nonzero((scaled_T > 32767) | (scaled_T < -32768)))
-        np.clip(scaled_T, -32768, 32767, out=scaled_T)
-    return scaled_T.astype(np.int16), num_clipped
+        wave_T, scale = wave_T * _FULL_SCALE, np.float32(1.0)
+        wave_T += rng.random(len(wave_T), dtype=np.float32)
+        wave_T -= rng.random(len(wave_T), dtype=np.float32)
+    pcm_T = np.empty(len(wave_T), np.int16)
+    num_clipped = _load_kernel().round_to_int16(np.ascontiguousarray(wave_T), scale, pcm_T)
+    return pcm_T, int(num_clipped)
+
+
+@functools.cache
+def _load_kernel() -> Any:
+    from shardwriter import quantise_kernel as kernel  # takes 0.6 s, as numba does
+
+    return kernel

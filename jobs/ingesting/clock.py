@@ -6,3 +6,8 @@ import datetime
 def now() -> datetime.datetime:
     """Return the time in UTC."""
     return datetime.datetime.now(datetime.UTC)
+
+
+def utc_now() -> str:
+    """Return the time as the attempts log has it: ISO 8601 with milliseconds and `Z`."""
+    return now().isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -69,7 +69,7 @@ def _write(
     spool.begin(lambda clip_id: writer.is_written(to_key(clip_id)))
     watch, tally = run.watch(history.canaries), Tally()
     with (
-        open_pool(run.recipe, num_workers=num_workers) as make,
+        open_pool(run.recipe, num_workers=num_workers, num_clips=len(due)) as make,
         run.progress(due, tally) as advance,
     ):
         lane = Lane(run.recipe, writer, watch=watch, spool=spool, tally=tally, advance=advance)

@@ -14,7 +14,7 @@ from jobs.availability.policy import RunPolicy, clips_to_try, is_vantage_new
 from jobs.availability.reduction import REDUCED_COLUMNS, reduce_attempts
 from jobs.catalogues.catalogue import Catalogue, ClipRef
 from jobs.ingesting import clock
-from jobs.ingesting.making import Recipe
+from jobs.ingesting.recipe import Recipe
 from shardwriter.storage import open_store
 
 RETRY_STATES = ("gone", "gated", "unknown", "all")

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from jobs.availability.outcome import Group
 from jobs.availability.policy import Action
 from jobs.catalogues.catalogue import ClipRef
-from jobs.ingesting.making import Job, Recipe, Tried
+from jobs.ingesting.making import Job, Tried
 from jobs.ingesting.pool import Try
+from jobs.ingesting.recipe import Recipe
 from jobs.ingesting.tally import LeftOut, Tally
 from jobs.ingesting.watch import Watch
 from shardwriter import ShardWriter

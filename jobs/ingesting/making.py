@@ -1,82 +1,41 @@
-"""One try at one clip: fetch, clean, judge, encode. What came of it is a value, and is logged."""
+"""Tries at clips: fetch, clean, judge, encode. What came of each is a value, and is logged."""
 
 import contextlib
 import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
-from jobs.availability.attempt import Attempt, Vantage
+from jobs.availability.attempt import Attempt
 from jobs.availability.log import AttemptsLog
 from jobs.availability.outcome import Code, Group, Outcome
 from jobs.catalogues.catalogue import ClipRef
 from jobs.catalogues.targets import sample_targets
 from jobs.fetching.fetcher import Fetcher, SourceAudio
 from jobs.fetching.validate import judge
-from jobs.ingesting import clock
-from jobs.ingesting.spool import Spool
+from jobs.ingesting.clock import utc_now
+from jobs.ingesting.recipe import Recipe
 from shardwriter import (
     CleanClip,
     EncodedSample,
     RejectionReason,
-    SampleRecord,
-    Settings,
-    encode_clip,
+    encode_clips,
 )
 from shardwriter import audio as audio_step
-from shardwriter.audio import CleanAudio, CleanOptions
+from shardwriter.audio import CleanAudio
 from shardwriter.audio_format import Codec
 from shardwriter.encode import SourceBytes
 from shardwriter.errors import AudioError
-from shardwriter.storage import S3Options, open_store
+from shardwriter.storage import open_store
 
 logger = logging.getLogger(__name__)
 
 MAX_CLIP_SECONDS: Final = 3600.0
-NETWORK_KINDS: Final = frozenset({"http", "s3", "youtube"})
-"""Kinds of sources that cost to ask twice, and that may answer otherwise the second time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """What a worker must know to make samples; travels to it once."""
-
-    fetcher: Fetcher
-    settings: Settings
-    clean: CleanOptions
-    run_id: str
-    lane: str
-    """Of the writer that the samples are for; empty: the only one."""
-    vantage: Vantage
-    out: str
-    s3: S3Options | None
-    max_fetches_at_once: int | None = None
-    """By all workers of this machine together; None: as many as there are workers."""
-    work: Path
-    """Local folder that outlives the process: fetched bytes, journals of the attempts log."""
-
-    def for_lane(self, lane: str) -> "Recipe":
-        """Return the recipe for the writer of another lane."""
-        return replace(self, lane=lane)
-
-    @property
-    def is_network(self) -> bool:
-        """Whether the source is one of `NETWORK_KINDS`."""
-        return self.fetcher.kind in NETWORK_KINDS
-
-    @property
-    def journal_folder(self) -> Path:
-        """Where attempts are kept until they are published."""
-        return self.work / "journals"
-
-    @property
-    def spool(self) -> Spool:
-        """Where fetched bytes are kept."""
-        return Spool(self.work / "spool")
+_MAX_BYTES_TOGETHER: Final = 64 << 20
+"""Of clean clips that wait for each other: those of a minute and more hardly do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +88,20 @@ def open_maker(
         yield ClipMaker(recipe, fetcher, log, gate or contextlib.nullcontext())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cleaned:
+    """A try before its clip, if it is good, is encoded."""
+
+    clip: CleanClip | None
+    """None: it is not good."""
+    tried: Tried
+    row: Attempt
+    num_bytes: int
+    """That the clip takes in memory."""
+
+
 class ClipMaker:
-    """Makes samples of clips, one at a time, and logs each try."""
+    """Makes samples of clips, and logs each try."""
 
     def __init__(
         self,
@@ -145,28 +116,58 @@ class ClipMaker:
         self._log = log
         self._spool = recipe.spool if recipe.is_network else None
 
-    def make(self, job: Job) -> Tried:
-        """Try a clip."""
+    def make(self, jobs: Sequence[Job]) -> list[Tried]:
+        """Try the first of some clips, as many as fit into memory together: one at least.
+
+        Several are encoded faster than one by one, see `encode_clips`. Those behind the ones that
+        were tried are left to the caller.
+        """
+        cleaned: list[_Cleaned] = []
+        num_bytes = 0
+        for job in jobs:
+            cleaned.append(self._clean(job))
+            num_bytes += cleaned[-1].num_bytes
+            if num_bytes > _MAX_BYTES_TOGETHER:
+                break
+        started = time.monotonic()
+        clips = [one.clip for one in cleaned if one.clip is not None]
+        samples = iter(encode_clips(clips, self._recipe.settings))
+        seconds = (time.monotonic() - started) / max(len(clips), 1)
+        return [
+            self._end(one, None if one.clip is None else next(samples), seconds) for one in cleaned
+        ]
+
+    def _clean(self, job: Job) -> _Cleaned:
+        """Do all but the encoding."""
         started = time.monotonic()
         got, num_spooled = self._fetch(job)
+        clip = None
         if isinstance(got, Outcome):
-            outcome, sample = got, None
+            outcome = got
             reason = "absent" if got.group is Group.ABSENT else got.code.value
             tried = _failed(got, stage="fetch", reason=reason)
         else:
-            outcome, sample, reason = self._clean(job.clip, got)
-            if sample is None:
+            outcome, clip, reason = self._judge(job.clip, got)
+            if clip is None:
                 self._forget(job.clip)
                 tried = _failed(outcome, stage="clean", reason=reason)
             else:
-                tried = Tried(
-                    code=outcome.code,
-                    group=outcome.group,
-                    sample=sample,
-                    num_spooled_bytes=num_spooled,
-                )
-        self._log.append(self._row(job, got, outcome, sample, time.monotonic() - started))
-        return tried
+                tried = Tried(code=outcome.code, group=outcome.group, num_spooled_bytes=num_spooled)
+        row = self._row(job, got, outcome, clip)
+        return _Cleaned(
+            clip=clip,
+            tried=tried,
+            row=replace(row, seconds=time.monotonic() - started),
+            num_bytes=0 if clip is None else _num_bytes(clip),
+        )
+
+    def _end(self, one: _Cleaned, sample: EncodedSample | None, seconds: float) -> Tried:
+        """Log a try whose clip is encoded, if there is one to encode."""
+        row = replace(one.row, time_utc=utc_now())
+        if sample is not None:
+            row = replace(row, seconds=row.seconds + seconds, pcm_sha256=sample.record.pcm_sha256)
+        self._log.append(row)
+        return replace(one.tried, sample=sample)
 
     def _fetch(self, job: Job) -> tuple[SourceAudio | Outcome, int]:
         """Return what the spool or the source has, and the bytes that the spool took for it."""
@@ -188,9 +189,7 @@ class ClipMaker:
         if self._spool is not None:
             self._spool.drop([clip.id])
 
-    def _clean(
-        self, clip: ClipRef, source: SourceAudio
-    ) -> tuple[Outcome, EncodedSample | None, str]:
+    def _judge(self, clip: ClipRef, source: SourceAudio) -> tuple[Outcome, CleanClip | None, str]:
         settings = self._recipe.settings
         keeps_source = settings.audio.codec == Codec.SOURCE
         duration = clip.duration
@@ -215,7 +214,7 @@ class ClipMaker:
         outcome = judge(clip, audio)
         if outcome.group is not Group.OK:
             return outcome, None, outcome.code.value
-        return outcome, encode_clip(self._clip(clip, source, audio), settings), ""
+        return outcome, self._clip(clip, source, audio), ""
 
     def _clip(self, clip: ClipRef, source: SourceAudio, audio: CleanAudio) -> CleanClip:
         keeps_source = self._recipe.settings.audio.codec == Codec.SOURCE
@@ -243,12 +242,10 @@ class ClipMaker:
         job: Job,
         got: SourceAudio | Outcome,
         outcome: Outcome,
-        sample: EncodedSample | None,
-        seconds: float,
+        cleaned: CleanClip | None,
     ) -> Attempt:
         clip = job.clip
         fetched = got if isinstance(got, SourceAudio) else None
-        record = sample.record if sample else None
         return Attempt(
             run_id=self._recipe.run_id,
             attempt=job.attempt,
@@ -257,7 +254,7 @@ class ClipMaker:
             video_id=clip.video_id,
             start_seconds=clip.cut.start_seconds if clip.cut else None,
             stop_seconds=clip.cut.stop_seconds if clip.cut else None,
-            time_utc=utc_now(),
+            time_utc="",  # not over yet
             code=outcome.code,
             group=outcome.group,
             evidence=outcome.evidence,
@@ -266,18 +263,12 @@ class ClipMaker:
             vantage=self._recipe.vantage,
             client=fetched.client if fetched else "",
             num_bytes=fetched.num_bytes if fetched else 0,
-            seconds=seconds,
+            seconds=0.0,
             canary_state=job.canary_state,
-            source_sha256=_whole_sha256(fetched, record),
-            pcm_sha256=record.pcm_sha256 if record else None,
+            source_sha256=_whole_sha256(fetched, cleaned),
             licence=_told(fetched, "licence"),
             fetch_mode=_told(fetched, "mode"),
         )
-
-
-def utc_now() -> str:
-    """Return the time as the attempts log has it: ISO 8601 with milliseconds and `Z`."""
-    return clock.now().isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def _check_whole(clip: ClipRef, source: SourceAudio, *, keeps_source: bool) -> None:
@@ -287,6 +278,10 @@ def _check_whole(clip: ClipRef, source: SourceAudio, *, keeps_source: bool) -> N
             RejectionReason.UNSUPPORTED,
             f"{clip.id} is a part of {source.file}, and the codec 'source' keeps files as they are",
         )
+
+
+def _num_bytes(clip: CleanClip) -> int:
+    return clip.pcm_T.nbytes + (len(clip.passthrough.data) if clip.passthrough else 0)
 
 
 def _failed(outcome: Outcome, *, stage: str, reason: str) -> Tried:
@@ -302,11 +297,11 @@ def _failed(outcome: Outcome, *, stage: str, reason: str) -> Tried:
     )
 
 
-def _whole_sha256(fetched: SourceAudio | None, record: SampleRecord | None) -> str | None:
+def _whole_sha256(fetched: SourceAudio | None, cleaned: CleanClip | None) -> str | None:
     if fetched is None or not fetched.metadata.get("is_whole", True):
         return None
-    if record is not None and record.source is not None:
-        return record.source.sha256  # of the same bytes
+    if cleaned is not None and cleaned.source is not None:
+        return cleaned.source.sha256  # of the same bytes
     return hashlib.sha256(fetched.data).hexdigest()
 
 

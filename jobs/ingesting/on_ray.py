@@ -128,7 +128,7 @@ def do_slice(run: Run, job: Slice) -> LaneReport:
         tally.count_ok(len(job.waiting) - len(waiting))
         spool.begin(lambda clip_id: writer.is_written(to_key(clip_id)))
         lane = Lane(recipe, writer, watch=watch, spool=spool, tally=tally, advance=lambda _: None)
-        with open_pool(recipe, num_workers=0) as make:
+        with open_pool(recipe, num_workers=0, num_clips=len(waiting)) as make:
             again = lane.run_pass(waiting, make)
     return LaneReport(
         num_by_group=tally.num_by_group,

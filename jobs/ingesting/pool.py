@@ -13,28 +13,38 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeAlias
 
-from jobs.ingesting.making import ClipMaker, Job, Recipe, Tried, open_maker
+from jobs.ingesting.making import ClipMaker, Job, Tried, open_maker
+from jobs.ingesting.recipe import Recipe
 from shardwriter.errors import MelstreamError
 
 Try: TypeAlias = Callable[[Iterable[Job | None]], Iterator[tuple[Job, Tried]]]
 """Makes tries and yields what came of each, in order. It takes jobs as there is room for them; None
 among them: yield what is under way before taking the next."""
+_InFlight: TypeAlias = collections.deque[tuple[list[Job], Future[list[Tried]]]]
 
-_OWN_FILES_IN_FLIGHT_PER_WORKER = 16
-_NETWORK_IN_FLIGHT_PER_WORKER = 2
+_MAX_GROUP_CLIPS = 16
+"""Of one's own files, that are made together: `encode_clips` says why."""
+_MIN_GROUPS_PER_WORKER = 8
+"""So that no worker is left alone with the last clips for long."""
+_GROUPS_IN_FLIGHT_PER_WORKER = 2
 """Few: when a source blocks us, what is in flight is asked for all the same."""
 
 
 @contextlib.contextmanager
-def open_pool(recipe: Recipe, *, num_workers: int) -> Iterator[Try]:
-    """Start workers; 0: the tries are made in this process."""
+def open_pool(recipe: Recipe, *, num_workers: int, num_clips: int) -> Iterator[Try]:
+    """Start workers; 0: the tries are made in this process.
+
+    Args:
+        recipe: How samples are made.
+        num_workers: Processes beside this one.
+        num_clips: How many are to be tried, about.
+    """
+    num_groups = max(num_workers * _MIN_GROUPS_PER_WORKER, 1)
+    size = 1 if recipe.is_network else min(max(num_clips // num_groups, 1), _MAX_GROUP_CLIPS)
     if num_workers == 0:
         with open_maker(recipe) as maker:
-            yield lambda jobs: ((job, maker.make(job)) for job in jobs if job is not None)
+            yield lambda jobs: _try_here(maker, jobs, size=size)
         return
-    per_worker = (
-        _NETWORK_IN_FLIGHT_PER_WORKER if recipe.is_network else _OWN_FILES_IN_FLIGHT_PER_WORKER
-    )
     # spawn, not fork: the parent may hold threads (torch, pyarrow) that a fork would break.
     context = multiprocessing.get_context("spawn")
     limit = recipe.max_fetches_at_once
@@ -44,23 +54,49 @@ def open_pool(recipe: Recipe, *, num_workers: int) -> Iterator[Try]:
         initializer=_open_worker,
         initargs=(recipe, context.BoundedSemaphore(limit) if limit else None),
     ) as pool:
-        yield lambda jobs: _try_in_order(pool, jobs, num_in_flight=num_workers * per_worker)
+        num_in_flight = num_workers * _GROUPS_IN_FLIGHT_PER_WORKER
+        yield lambda jobs: _try_in_order(pool, jobs, size=size, num_in_flight=num_in_flight)
+
+
+def _in_groups(jobs: Iterable[Job | None], size: int) -> Iterator[list[Job]]:
+    """Yield lists of so many jobs, fewer before a None and at the end; an empty list for a None."""
+    group: list[Job] = []
+    for job in jobs:
+        if job is not None:
+            group.append(job)
+        if group and (job is None or len(group) == size):
+            yield group
+            group = []
+        if job is None:
+            yield []
+    if group:
+        yield group
+
+
+def _try_here(
+    maker: ClipMaker, jobs: Iterable[Job | None], *, size: int
+) -> Iterator[tuple[Job, Tried]]:
+    for group in _in_groups(jobs, size):
+        left = group
+        while left:
+            made = maker.make(left)
+            yield from zip(left, made, strict=False)
+            left = left[len(made) :]
 
 
 def _try_in_order(
-    pool: ProcessPoolExecutor, jobs: Iterable[Job | None], *, num_in_flight: int
+    pool: ProcessPoolExecutor, jobs: Iterable[Job | None], *, size: int, num_in_flight: int
 ) -> Iterator[tuple[Job, Tried]]:
-    in_flight: collections.deque[tuple[Job, Future[Tried]]] = collections.deque()
+    in_flight: _InFlight = collections.deque()
     try:
-        for job in itertools.chain(jobs, [None]):
-            if job is not None:
-                with _interrupts_held_back():
-                    in_flight.append((job, pool.submit(_make_in_worker, job)))
+        for group in itertools.chain(_in_groups(jobs, size), [[]]):
+            if group:
+                in_flight.append((group, _submit(pool, group)))
             # What is done is given at once: between two requests to a polite source there is time.
             while in_flight and (
-                in_flight[0][1].done() or len(in_flight) > (num_in_flight if job is not None else 0)
+                in_flight[0][1].done() or len(in_flight) > (num_in_flight if group else 0)
             ):
-                yield _oldest(in_flight)
+                yield from _oldest(pool, in_flight)
     except BrokenProcessPool as err:
         raise MelstreamError(
             "a worker process died while it cleaned a clip (out of memory, or a crash in a "
@@ -71,9 +107,19 @@ def _try_in_order(
             future.cancel()
 
 
-def _oldest(in_flight: collections.deque[tuple[Job, Future[Tried]]]) -> tuple[Job, Tried]:
-    job, future = in_flight.popleft()
-    return job, future.result()
+def _oldest(pool: ProcessPoolExecutor, in_flight: _InFlight) -> Iterator[tuple[Job, Tried]]:
+    """Yield what came of the first group; what its worker had no room for is its first again."""
+    group, future = in_flight.popleft()
+    made = future.result()
+    left = group[len(made) :]
+    if left:
+        in_flight.appendleft((left, _submit(pool, left)))
+    yield from zip(group, made, strict=False)
+
+
+def _submit(pool: ProcessPoolExecutor, group: list[Job]) -> Future[list[Tried]]:
+    with _interrupts_held_back():
+        return pool.submit(_make_in_worker, group)
 
 
 @contextlib.contextmanager
@@ -115,7 +161,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _make_in_worker(job: Job) -> Tried:
+def _make_in_worker(group: list[Job]) -> list[Tried]:
     if _maker is None:
         raise RuntimeError("the worker process was not initialised")
-    return _maker.make(job)
+    return _maker.make(group)

@@ -13,7 +13,7 @@ from jobs.availability.snapshot import write_snapshot
 from jobs.catalogues.catalogue import Catalogue, ClipRef
 from jobs.console import clip_progress
 from jobs.fetching.rate_limit import Politeness
-from jobs.ingesting.making import Recipe
+from jobs.ingesting.recipe import Recipe
 from jobs.ingesting.tally import LeftOut, Tally, merge_rejections
 from jobs.ingesting.watch import Watch, WatchRules
 from shardwriter import ShardWriter

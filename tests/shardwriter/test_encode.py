@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shardwriter import encode_clip
+from shardwriter import AudioFormat, Codec, encode_clip, encode_clips
 from shardwriter.keys import from_key
 from tests.audio import decoded
 from tests.shardwriter.builders import LABELS, SETTINGS, make_clip
@@ -58,3 +58,21 @@ def test_clip_without_samples_is_refused() -> None:
 
 def test_same_clip_gives_the_same_sample() -> None:
     assert encode_clip(make_clip(3), SETTINGS) == encode_clip(make_clip(3), SETTINGS)
+
+
+@pytest.mark.parametrize("num_clips", [0, 1, 7, 16, 37])
+def test_clips_together_become_what_they_become_one_by_one(num_clips: int) -> None:
+    clips = [make_clip(number) for number in range(num_clips)]
+    assert encode_clips(clips, SETTINGS) == [encode_clip(clip, SETTINGS) for clip in clips]
+
+
+def test_a_wrong_clip_among_others_is_named() -> None:
+    clips = [*map(make_clip, range(9)), replace(make_clip(9), labels=("thunder",))]
+    with pytest.raises(ValueError, match=r"made/.*9.*lacks \['thunder'\]"):
+        encode_clips(clips, SETTINGS)
+
+
+def test_clips_together_are_stored_in_formats_that_hold_no_md5_too() -> None:
+    settings = replace(SETTINGS, audio=AudioFormat(codec=Codec.WAV, sample_rate_hz=8000))
+    clips = [make_clip(number) for number in range(9)]
+    assert encode_clips(clips, settings) == [encode_clip(clip, settings) for clip in clips]

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.flac_decoder import ClipWindow, decode_flac_windows
+from shardwriter import flac_encoder_kernel
 from shardwriter.audio import clean_audio
 from shardwriter.flac import ENCODER_VERSION, encode_flac
 from tests.audio import decoded, noise
@@ -232,3 +233,12 @@ def test_nothing_is_read_or_written_out_of_bounds(tmp_path: Path) -> None:
         cwd=Path(__file__).parents[2], timeout=250,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@bounded(max_examples=60)
+@given(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=40), st.integers(1, 100))
+def test_sizes_are_summed_exactly_however_large(sizes: list[int], repeats: int) -> None:
+    residual = np.array(sizes * repeats, np.int32)
+    assert flac_encoder_kernel._sum_sizes(residual) == np.abs(residual.astype(np.int64)).sum()
+    small = residual >> 11
+    assert flac_encoder_kernel._sum_sizes(small) == np.abs(small.astype(np.int64)).sum()
