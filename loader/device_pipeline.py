@@ -29,6 +29,10 @@ class _Place:
     steps_remaining: int
     epoch: int
 
+    def is_behind(self, other: "_Place") -> bool:
+        """Whether batches lie between here and there; at an epoch's end the loader moves on."""
+        return (self.epoch, -self.steps_remaining) < (other.epoch, -other.steps_remaining)
+
 
 class DevicePipeline:
     """Iterates over what is left of the loader's epoch, as features on the device.
@@ -70,7 +74,7 @@ class DevicePipeline:
     def __iter__(self) -> Iterator[FeatureBatch]:
         """Yield the rest of the epoch; at its end the loader stands at the next one's beginning."""
         current, self._current = self._current, None
-        if current is not None and current.steps_remaining > self.loader.steps_remaining:
+        if current is not None and current.steps_remaining and current.is_behind(self._place()):
             # What was made ahead is lost with the loop that was left.
             self.loader.load_state_dict(current.state)
         batches = iter(self.loader)
@@ -109,6 +113,7 @@ class DevicePipeline:
 
     def _ahead(self, batches: Iterator[ClipBatch], side: SideStream) -> Iterator[FeatureBatch]:
         staged: deque[tuple[BegunFeatures, _Place]] = deque()
+        self._current = self._place()  # until a batch is handed out: one that is read may fail
         for batch in batches:
             begun = side.begin(partial(self._features, batch, self.loader.epoch))
             staged.append((begun, self._place()))
