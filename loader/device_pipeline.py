@@ -113,6 +113,7 @@ class DevicePipeline:
 
     def _ahead(self, batches: Iterator[ClipBatch], side: SideStream) -> Iterator[FeatureBatch]:
         staged: deque[tuple[BegunFeatures, _Place]] = deque()
+        side.follow()
         self._current = self._place()  # until a batch is handed out: one that is read may fail
         for batch in batches:
             begun = side.begin(partial(self._features, batch, self.loader.epoch))

@@ -49,6 +49,10 @@ class SideStream:
         self._timings: deque[tuple[Any, Any, Any]] = deque()
         self._stats = DevicePipelineStats()
 
+    def follow(self) -> None:
+        """Let what comes wait for what the current stream was told: it may have made constants."""
+        self._stream.wait_stream(_cuda.current_stream(self._device))
+
     def begin(self, make: Callable[[], FeatureBatch]) -> BegunFeatures:
         """Put the making of a batch's features on the side stream, without waiting for it."""
         began, ended = (_cuda.Event(enable_timing=True) for _ in range(2))
@@ -67,6 +71,7 @@ class SideStream:
         for tensor in begun.features.tensors():
             # Its memory was taken on the side stream: don't reuse it before the step is done.
             tensor.record_stream(stream)
+        self.stats()  # lets go of the events of batches that are done
         self._timings.append((asked, begun.began, begun.ended))
         return begun.features
 

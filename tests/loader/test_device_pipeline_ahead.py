@@ -20,6 +20,9 @@ class SideAtOnce:
     def __init__(self, device: torch.device) -> None:
         del device
 
+    def follow(self) -> None:
+        pass
+
     def begin(self, make: Callable[[], FeatureBatch]) -> FeatureBatch:
         return make()
 
