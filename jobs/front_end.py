@@ -78,7 +78,9 @@ class FrontEnd(nn.Module):
     def _augmented(
         self, batch: AudioBatch | FeatureBatch, augmenter: Augmenter, epoch: int
     ) -> FeatureBatch:
-        parameters = augmenter.draw(batch.keys, epoch=epoch, copies_B=batch.copy_B.cpu().numpy())
+        copies_B = batch.copy_B.numpy()
+        # Moved at once: each of the three below would move them again.
+        parameters = augmenter.draw(batch.keys, epoch=epoch, copies_B=copies_B).to(self.device)
         batch = batch.to(self.device, non_blocking=True)
         if isinstance(batch, AudioBatch):
             wave_BT, num_samples_B = augmenter.wave(batch, parameters)

@@ -1,6 +1,7 @@
 """Augmenter: a recipe and its banks, applied to the batches of a loader.
 
     parameters = augmenter.draw(batch.keys, epoch=loader.epoch)       on the host, numpy
+    parameters = parameters.to(device)                                in one copy, without waiting
     wave_BT, num_samples_B = augmenter.wave(batch, parameters)        on the batch's device, float32
     mel_BMF = augmenter.mel(log_mel(wave_BT, num_samples_B), parameters, ...)
     target_BK = augmenter.targets(batch.target_BK, parameters)
