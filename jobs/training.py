@@ -259,7 +259,8 @@ class Trainer:
         started = time.perf_counter()
         share_buffers(self.network, self.world)
         if self.average is not None:
-            share_buffers(self.average, self.world)
+            # Its own count of updates lies on the CPU, where NCCL can't reach it.
+            share_buffers(self.average.module, self.world)
         if self.world.rank == 0:
             save_checkpoint(
                 Checkpoint(
