@@ -289,6 +289,7 @@ class Trainer:
         if self.average is not None and checkpoint.average is not None:
             self.average.load_state_dict(checkpoint.average)
         self.optimizer.load_state_dict(checkpoint.optimizer)
-        self.scaler.load_state_dict(checkpoint.scaler)
+        if checkpoint.scaler:  # else it was made without float16, as on another device
+            self.scaler.load_state_dict(checkpoint.scaler)
         self.step = checkpoint.step
         self.history = History(**checkpoint.history)
