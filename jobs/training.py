@@ -273,6 +273,7 @@ class Trainer:
                     recipe=asdict(self.options.recipe),
                     objective=self.objective.kind,
                     augmentation=dict(self.augmentation.description),
+                    statistics=self.front_end.config.statistics,
                     labels=list(self.loader.labels),
                     num_outputs=self.num_outputs,
                     history=asdict(self.history),
@@ -283,7 +284,11 @@ class Trainer:
         self.history.spend("checkpoints", started)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        checkpoint.check_fits(self.options.recipe, self.augmentation.description)
+        checkpoint.check_fits(
+            self.options.recipe,
+            self.augmentation.description,
+            self.front_end.config.statistics,
+        )
         self.pipeline.load_state_dict(checkpoint.loader)
         self.network.load_state_dict(checkpoint.model)
         if self.average is not None and checkpoint.average is not None:
