@@ -13,7 +13,7 @@ import torch
 from jobs.recipe import Recipe
 from shardwriter.errors import ConfigError
 
-VERSION = 3
+VERSION = 4
 _LOAD_ERRORS = (
     *(OSError, RuntimeError, EOFError, pickle.UnpicklingError),  # what torch.load documents
     *(ValueError, TypeError, LookupError, AttributeError),  # and what a damaged pickle gives
@@ -39,6 +39,8 @@ class Checkpoint:
     """What is minimised, with `auto` decided by the labels that were trained on."""
     augmentation: dict[str, str]
     """What decides the augmentation, content of its banks included."""
+    statistics: dict[str, list[float]] | None
+    """Mean and deviation that the features were standardised by, if they were."""
     labels: list[str]
     """The vocabulary, in the order of the model's logits."""
     num_outputs: int
@@ -46,7 +48,12 @@ class Checkpoint:
     history: dict[str, Any]
     """Losses and evaluations so far."""
 
-    def check_fits(self, recipe: Recipe, augmentation: Mapping[str, str]) -> None:
+    def check_fits(
+        self,
+        recipe: Recipe,
+        augmentation: Mapping[str, str],
+        statistics: Mapping[str, list[float]] | None,
+    ) -> None:
         """Refuse to go on with what makes another network or another run.
 
         The number of epochs, checkpoints and the like may change.
@@ -61,6 +68,11 @@ class Checkpoint:
                     f"the checkpoint was made with {name}={saved!r}, now it is {now!r}; "
                     "give the same recipe and flags, or start anew without --resume"
                 )
+        if self.statistics != statistics:
+            raise ConfigError(
+                "the checkpoint was made with other statistics of the features: `melstream stats` "
+                "has measured the dataset anew since; start anew without --resume"
+            )
         for name in sorted(self.augmentation.keys() | augmentation.keys()):
             if self.augmentation.get(name) != augmentation.get(name):
                 raise ConfigError(

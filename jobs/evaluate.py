@@ -91,6 +91,7 @@ def _network(
         seed=0,
         store=store,
         features=loader.features,
+        statistics=checkpoint.statistics,
     )
     num_samples = round(recipe.crop_seconds * loader.sample_rate_hz)
     network = build_network(

@@ -1,7 +1,7 @@
 """From a batch of samples to the network's input, on the device. Axes: B clips, T samples."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,13 @@ class FrontEndConfig:
     """Applied in training, in place of the shift."""
     mean_M: tuple[float, ...] | None = None
     std_M: tuple[float, ...] | None = None
+
+    @property
+    def statistics(self) -> dict[str, list[float]] | None:
+        """Mean and deviation that features are standardised by, as checkpoints hold them."""
+        if self.mean_M is None or self.std_M is None:
+            return None
+        return {"mean": list(self.mean_M), "std": list(self.std_M)}
 
 
 class FrontEnd(nn.Module):
@@ -78,7 +85,9 @@ class FrontEnd(nn.Module):
     def _augmented(
         self, batch: AudioBatch | FeatureBatch, augmenter: Augmenter, epoch: int
     ) -> FeatureBatch:
-        parameters = augmenter.draw(batch.keys, epoch=epoch, copies_B=batch.copy_B.cpu().numpy())
+        copies_B = batch.copy_B.numpy()
+        # Moved at once: each of the three below would move them again.
+        parameters = augmenter.draw(batch.keys, epoch=epoch, copies_B=copies_B).to(self.device)
         batch = batch.to(self.device, non_blocking=True)
         if isinstance(batch, AudioBatch):
             wave_BT, num_samples_B = augmenter.wave(batch, parameters)
@@ -192,6 +201,7 @@ def recipe_front_end(
     seed: int,
     store: Store,
     features: FeatureFormat | None = None,
+    statistics: Mapping[str, list[float]] | None = None,
 ) -> FrontEndConfig:
     """Return the settings of a recipe's front end for a dataset, without augmentation.
 
@@ -201,6 +211,8 @@ def recipe_front_end(
         seed: Of the shift.
         store: The dataset, which may have statistics.
         features: What it holds, where these are features instead of waves.
+        statistics: What a network was trained with; None takes the dataset's where the recipe
+            standardises.
 
     Raises:
         ConfigError: the recipe asks for another preset, or for what this dataset doesn't have.
@@ -210,6 +222,8 @@ def recipe_front_end(
     )
     if features is not None:
         check_cached_preset(config, features, where=store.url)
+    if statistics is not None:
+        return replace(config, mean_M=tuple(statistics["mean"]), std_M=tuple(statistics["std"]))
     return with_statistics(config, store) if recipe.standardise else config
 
 

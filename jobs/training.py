@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from jobs.augmentation import open_augmentation
 from jobs.cached_features import refuse_wave_augmentation
 from jobs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from jobs.distributed import distributed, share_buffers, sum_over_ranks, wait_for_all
+from jobs.distributed import distributed, share_buffers, wait_for_all
 from jobs.evaluation import Evaluator, Scored
 from jobs.front_end import FrontEnd, recipe_front_end
 from jobs.history import History
@@ -28,6 +28,7 @@ from jobs.models.build import build_network
 from jobs.objectives import make_objective
 from jobs.optimisation import amp_dtype, cosine_with_warm_up, moving_average, parameter_groups
 from jobs.preemption import StopRequest
+from jobs.step_report import StepReport
 from jobs.train_options import TrainOptions
 from jobs.training_data import class_counts, held_out_loader, is_single_label, training_loader
 from loader import World
@@ -112,7 +113,7 @@ class Trainer:
             cosine_with_warm_up(self.num_steps, recipe.warm_up_share),
             last_epoch=self.step - 1,
         )
-        self._unread: Tensor | None = None
+        self._unread: StepReport | None = None
 
     def train(self, on_step: Callable[[float], None], stop: StopRequest | None = None) -> bool:
         """Take all steps that are left, or all until the ranks are told to stop.
@@ -204,12 +205,11 @@ class Trainer:
         if self.average is not None:
             self.average.update_parameters(self.network)
         self.step += 1
-        told = torch.tensor(float(stop.is_set), device=self.device)
-        values = sum_over_ranks(torch.stack((loss, told)), self.world)
+        report = StepReport(loss, is_told=stop.is_set, world=self.world)
         # Read a step late, so that the host needn't wait for the device; the sums are the same on
         # all ranks, and so is what follows from them.
         is_told = self._read(on_step)
-        self._unread = values
+        self._unread = report
         return is_told
 
     def _read(self, on_step: Callable[[float], None]) -> bool:
@@ -220,7 +220,7 @@ class Trainer:
         """
         if self._unread is None:
             return False
-        loss, told = (float(value) for value in self._unread.cpu())
+        loss, is_told = self._unread.read()
         self._unread = None
         # The scaler of float16 leaves such a step out and goes on.
         if not math.isfinite(loss) and not self.scaler.is_enabled():
@@ -230,7 +230,7 @@ class Trainer:
             )
         self.history.losses.append(loss / self.world.size)
         on_step(self.history.losses[-1])
-        return told > 0
+        return is_told
 
     def _care_for_step(self, on_step: Callable[[float], None], *, is_told: bool) -> bool:
         """Evaluate and save where it is time; return whether to leave the loop."""
@@ -259,7 +259,8 @@ class Trainer:
         started = time.perf_counter()
         share_buffers(self.network, self.world)
         if self.average is not None:
-            share_buffers(self.average, self.world)
+            # Its own count of updates lies on the CPU, where NCCL can't reach it.
+            share_buffers(self.average.module, self.world)
         if self.world.rank == 0:
             save_checkpoint(
                 Checkpoint(
@@ -272,6 +273,7 @@ class Trainer:
                     recipe=asdict(self.options.recipe),
                     objective=self.objective.kind,
                     augmentation=dict(self.augmentation.description),
+                    statistics=self.front_end.config.statistics,
                     labels=list(self.loader.labels),
                     num_outputs=self.num_outputs,
                     history=asdict(self.history),
@@ -282,12 +284,17 @@ class Trainer:
         self.history.spend("checkpoints", started)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        checkpoint.check_fits(self.options.recipe, self.augmentation.description)
+        checkpoint.check_fits(
+            self.options.recipe,
+            self.augmentation.description,
+            self.front_end.config.statistics,
+        )
         self.pipeline.load_state_dict(checkpoint.loader)
         self.network.load_state_dict(checkpoint.model)
         if self.average is not None and checkpoint.average is not None:
             self.average.load_state_dict(checkpoint.average)
         self.optimizer.load_state_dict(checkpoint.optimizer)
-        self.scaler.load_state_dict(checkpoint.scaler)
+        if checkpoint.scaler:  # else it was made without float16, as on another device
+            self.scaler.load_state_dict(checkpoint.scaler)
         self.step = checkpoint.step
         self.history = History(**checkpoint.history)

@@ -10,6 +10,7 @@ results.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,40 +18,20 @@ import torch
 from loader.batch import ClipBatch
 from loader.feature_batch import FeatureBatch
 from loader.loader import BatchT, ShardLoader
-
-_cuda: Any = torch.cuda
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DevicePipelineStats:
-    """What the side stream took, and how much of it the training step had to wait for."""
-
-    num_batches: int = 0
-    """Batches measured; only on CUDA."""
-    side_seconds: float = 0.0
-    """Device time of copies and features."""
-    exposed_seconds: float = 0.0
-    """Part of it that the step's stream waited for."""
-
-    @property
-    def overlap(self) -> float | None:
-        """Share of the side stream's time that was hidden behind steps; None if none is known."""
-        if not self.side_seconds:
-            return None
-        return 1 - min(1.0, self.exposed_seconds / self.side_seconds)
+from loader.side_stream import BegunFeatures, DevicePipelineStats, SideStream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Staged:
-    """A batch whose features are made, or being made, and the loader's place behind it."""
+class _Place:
+    """The loader's place behind a batch."""
 
-    features: FeatureBatch
     state: dict[str, Any]
     steps_remaining: int
     epoch: int
-    began: Any = None
-    ended: Any = None
-    """Events on the side stream, around the features; only on CUDA."""
+
+    def is_behind(self, other: "_Place") -> bool:
+        """Whether batches lie between here and there; at an epoch's end the loader moves on."""
+        return (self.epoch, -self.steps_remaining) < (other.epoch, -other.steps_remaining)
 
 
 class DevicePipeline:
@@ -86,26 +67,22 @@ class DevicePipeline:
             raise ValueError(f"depth must be at least 1, got {depth}")
         self.loader: ShardLoader[Any] = loader
         self._features: Callable[[Any, int], FeatureBatch] = features
-        self._device = device
         self._depth = depth
-        self._side: Any | None = (  # torch has no types for streams and events
-            _cuda.Stream(device) if device.type == "cuda" else None
-        )
-        self._current: _Staged | None = None
-        self._timings: deque[tuple[Any, Any, Any]] = deque()
-        self._stats = DevicePipelineStats()
+        self._side = SideStream(device) if device.type == "cuda" else None
+        self._current: _Place | None = None
 
     def __iter__(self) -> Iterator[FeatureBatch]:
         """Yield the rest of the epoch; at its end the loader stands at the next one's beginning."""
         current, self._current = self._current, None
-        if current is not None and current.steps_remaining > self.loader.steps_remaining:
+        if current is not None and current.steps_remaining and current.is_behind(self._place()):
             # What was made ahead is lost with the loop that was left.
             self.loader.load_state_dict(current.state)
         batches = iter(self.loader)
         if self._side is None:
             for batch in batches:
-                self._current = self._place(self._features(batch, self.loader.epoch))
-                yield self._current.features
+                features = self._features(batch, self.loader.epoch)
+                self._current = self._place()
+                yield features
         else:
             yield from self._ahead(batches, self._side)
         self._current = None
@@ -132,57 +109,27 @@ class DevicePipeline:
 
     def stats(self) -> DevicePipelineStats:
         """Return what was measured of the batches that are done; waits for nothing."""
-        while self._timings and self._timings[0][0].query() and self._timings[0][2].query():
-            asked, began, ended = self._timings.popleft()
-            exposed_ms = max(0.0, min(asked.elapsed_time(ended), began.elapsed_time(ended)))
-            self._stats = DevicePipelineStats(
-                num_batches=self._stats.num_batches + 1,
-                side_seconds=self._stats.side_seconds + began.elapsed_time(ended) / 1000,
-                exposed_seconds=self._stats.exposed_seconds + exposed_ms / 1000,
-            )
-        return self._stats
+        return DevicePipelineStats() if self._side is None else self._side.stats()
 
-    def _ahead(self, batches: Iterator[ClipBatch], side: Any) -> Iterator[FeatureBatch]:
-        staged: deque[_Staged] = deque()
+    def _ahead(self, batches: Iterator[ClipBatch], side: SideStream) -> Iterator[FeatureBatch]:
+        staged: deque[tuple[BegunFeatures, _Place]] = deque()
+        side.follow()
+        self._current = self._place()  # until a batch is handed out: one that is read may fail
         for batch in batches:
-            staged.append(self._begin(batch, side))
+            begun = side.begin(partial(self._features, batch, self.loader.epoch))
+            staged.append((begun, self._place()))
             if len(staged) > self._depth:
-                yield self._hand_out(staged.popleft())
+                yield self._hand_over(staged.popleft(), side)
         while staged:
-            yield self._hand_out(staged.popleft())
+            yield self._hand_over(staged.popleft(), side)
 
-    def _begin(self, batch: ClipBatch, side: Any) -> _Staged:
-        began, ended = (_cuda.Event(enable_timing=True) for _ in range(2))
-        with torch.cuda.stream(side):
-            began.record(side)
-            features = self._features(batch, self.loader.epoch)
-            ended.record(side)
-        return self._place(features, began=began, ended=ended)
+    def _hand_over(self, staged: tuple[BegunFeatures, _Place], side: SideStream) -> FeatureBatch:
+        begun, self._current = staged
+        return side.hand_over(begun)
 
-    def _place(
-        self,
-        features: FeatureBatch,
-        *,
-        began: Any = None,
-        ended: Any = None,
-    ) -> _Staged:
-        return _Staged(
-            features=features,
+    def _place(self) -> _Place:
+        return _Place(
             state=self.loader.state_dict(),
             steps_remaining=self.loader.steps_remaining,
             epoch=self.loader.epoch,
-            began=began,
-            ended=ended,
         )
-
-    def _hand_out(self, staged: _Staged) -> FeatureBatch:
-        stream = torch.cuda.current_stream(self._device)
-        asked = _cuda.Event(enable_timing=True)
-        asked.record(stream)  # reached when the steps before are done
-        stream.wait_event(staged.ended)
-        for tensor in staged.features.tensors():
-            # Its memory was taken on the side stream: don't reuse it before the step is done.
-            tensor.record_stream(stream)
-        self._timings.append((asked, staged.began, staged.ended))
-        self._current = staged
-        return staged.features

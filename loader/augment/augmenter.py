@@ -1,6 +1,7 @@
 """Augmenter: a recipe and its banks, applied to the batches of a loader.
 
     parameters = augmenter.draw(batch.keys, epoch=loader.epoch)       on the host, numpy
+    parameters = parameters.to(device)                                in one copy, without waiting
     wave_BT, num_samples_B = augmenter.wave(batch, parameters)        on the batch's device, float32
     mel_BMF = augmenter.mel(log_mel(wave_BT, num_samples_B), parameters, ...)
     target_BK = augmenter.targets(batch.target_BK, parameters)
@@ -8,7 +9,8 @@
 Everything a sample gets depends on (seed, epoch, its key), so that it is the same on any world
 size, batch size, and after a resume. Only partners (of `mix` and `freq_mix_style`) are drawn from
 the rank's own batch: *that* a sample is mixed and by how much is its own too, but with *whom*
-depends on which samples share the batch, and so on world size and batch size.
+depends on which samples share the batch, and so on world size and batch size. All is computed in
+float32, also where autocast is on.
 
 Axes: B samples, T samples of a wave, M mel bands, F frames, K labels.
 """
@@ -125,23 +127,24 @@ class Augmenter:
         """
         device = batch.wave_BT.device
         parameters = parameters.to(device)
-        wave_BT, num_samples_B = augment_wave(
-            batch.wave_BT,
-            batch.num_samples_B,
-            parameters.wave,
-            self.recipe,
-            self._contents(parameters.epoch, batch.wave_BT),
-            sample_rate_hz=self.sample_rate_hz,
-        )
-        if self.recipe.mix is None or self.recipe.mix.domain != "wave":
-            return wave_BT, num_samples_B
-        return mix_waves(
-            wave_BT,
-            num_samples_B,
-            parameters.mix,
-            self.recipe.mix,
-            sample_rate_hz=self.sample_rate_hz,
-        )
+        with torch.autocast(device.type, enabled=False):
+            wave_BT, num_samples_B = augment_wave(
+                batch.wave_BT,
+                batch.num_samples_B,
+                parameters.wave,
+                self.recipe,
+                self._contents(parameters.epoch, batch.wave_BT),
+                sample_rate_hz=self.sample_rate_hz,
+            )
+            if self.recipe.mix is None or self.recipe.mix.domain != "wave":
+                return wave_BT, num_samples_B
+            return mix_waves(
+                wave_BT,
+                num_samples_B,
+                parameters.mix,
+                self.recipe.mix,
+                sample_rate_hz=self.sample_rate_hz,
+            )
 
     def mel(
         self,
@@ -165,17 +168,18 @@ class Augmenter:
         recipe, parameters = self.recipe, parameters.to(mel_BMF.device)
         if num_frames_B is None:
             num_frames_B = torch.full_like(mel_BMF[:, 0, 0], mel_BMF.shape[2], dtype=torch.int64)
-        mel_BMF = augment_mel(
-            mel_BMF.float(),
-            num_frames_B,
-            parameters.mel,
-            recipe,
-            units_per_db=units_per_db,
-            mask_value=mask_value,
-        )
-        if recipe.mix is None or recipe.mix.domain != "mel":
-            return mel_BMF
-        return mix_mels(mel_BMF, parameters.mix)
+        with torch.autocast(mel_BMF.device.type, enabled=False):
+            mel_BMF = augment_mel(
+                mel_BMF.float(),
+                num_frames_B,
+                parameters.mel,
+                recipe,
+                units_per_db=units_per_db,
+                mask_value=mask_value,
+            )
+            if recipe.mix is None or recipe.mix.domain != "mel":
+                return mel_BMF
+            return mix_mels(mel_BMF, parameters.mix)
 
     def targets(self, target_BK: Tensor, parameters: AugmentParameters) -> Tensor:
         """Return the targets after speed and mixing: float32 (B, K), or (B, K * factors)."""

@@ -7,7 +7,8 @@ R = 10**(snr_db / 10), the noise is multiplied with, and the clip with:
 - `rms_floor`: sqrt((P + 1e-4) / ((Q + 1e-4) R)), and 1. clovaai/voxceleb_trainer and WeSpeaker:
   the floor lies at -40 dBFS, below which a clip gets more noise than the ratio says.
 - `speechbrain`: f sqrt(P / Q), and 1 - f, with f = 1 / (sqrt(R) + 1). The ratio of powers is R, and
-  the amplitudes add up to the clip's. SpeechBrain's AddNoise.
+  the amplitudes add up to the clip's. SpeechBrain's AddNoise. Of several voices, each turns down
+  the clip and the voices before it, so that all ratios hold in the end.
 
 A noise without any power stays out.
 
@@ -63,6 +64,7 @@ def add_noise(
 ) -> Tensor:
     """Return the waves with noise; each voice's ratio is to the clip without any of them."""
     clip_power_B = power(wave_BT, num_samples_B)
+    clip_scale_B = torch.ones_like(clip_power_B)  # what the voices so far have turned it down to
 
     def with_voice(mixed_BT: Tensor, voice: int, rows: Rows) -> Tensor:
         noise_BT = segments_BT(
@@ -75,6 +77,9 @@ def add_noise(
             noise_power_B=power(noise_BT, num_samples_B[rows]),
             snr_db_B=snr_db_BV[rows, voice],
         )
+        noise_factor_B = noise_factor_B * clip_scale_B[rows]
+        is_on_B = has_noise_BV[rows, voice] > 0
+        clip_scale_B[rows] = clip_scale_B[rows] * clip_factor_B.where(is_on_B, 1.0)
         return mixed_BT[rows] * clip_factor_B[:, None] + noise_BT * noise_factor_B[:, None]
 
     for voice in range(row_BV.shape[1]):

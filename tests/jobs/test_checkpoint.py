@@ -24,6 +24,7 @@ def checkpoint(step: int = 7) -> Checkpoint:
         recipe={"model": "cnn10"},
         objective="ce",
         augmentation={},
+        statistics=None,
         labels=["dog"],
         num_outputs=1,
         history={"losses": [0.5, 0.25], "num_clips": 64, "seconds": {"waiting": 0.5}},
@@ -109,7 +110,7 @@ def test_damaged_checkpoint_is_refused_or_harmless_wherever_the_damage_is(tmp_pa
     "content",
     [
         b"not a checkpoint at all",
-        pickle.dumps({"version": 3}),
+        pickle.dumps({"version": 4}),
     ],
 )
 def test_foreign_file_is_refused(tmp_path: Path, content: bytes) -> None:
@@ -122,10 +123,10 @@ def test_foreign_file_is_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([1, 2], "not a checkpoint of version 3"),
-        ({"version": 2}, "not a checkpoint of version 3"),
-        ({"weight": torch.zeros(3)}, "not a checkpoint of version 3"),
-        ({"version": 3, "step": 3}, "lacks parts"),
+        ([1, 2], "not a checkpoint of version 4"),
+        ({"version": 3}, "not a checkpoint of version 4"),
+        ({"weight": torch.zeros(3)}, "not a checkpoint of version 4"),
+        ({"version": 4, "step": 3}, "lacks parts"),
     ],
 )
 def test_file_of_torch_that_is_no_checkpoint_is_refused(
@@ -140,7 +141,7 @@ def test_file_of_torch_that_is_no_checkpoint_is_refused(
 @pytest.mark.parametrize("as_zip", [True, False])
 def test_code_in_a_checkpoint_is_refused_and_does_not_run(tmp_path: Path, as_zip: bool) -> None:
     path, made = tmp_path / "checkpoint.pt", tmp_path / "made-by-the-intruder"
-    row = {"version": 3, "step": Intruder(made)}
+    row = {"version": 4, "step": Intruder(made)}
     if as_zip:
         torch.save(row, path)
     else:

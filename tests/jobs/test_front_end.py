@@ -1,16 +1,18 @@
-"""What masks are filled with, by the front end."""
+"""What masks are filled with, by the front end, and how the parameters get to the device."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from jobs.front_end import FrontEnd, FrontEndConfig, front_end_config
-from loader.augment import AugmentRecipe
-from loader.augment.recipe import SpecAugment
+from loader.augment import AugmentParameters, AugmentRecipe
+from loader.augment.recipe import Gain, Mix, SpecAugment
 from loader.batch import AudioBatch
 from loader.features import presets
 from tests.loader.augment.makers import RATE_HZ, make_batch
+from tests.loader.fake_cuda import DEVICE, fake_cuda, no_waiting_copies, with_fake_buffers
 
 MASKS = AugmentRecipe(spec_augment=SpecAugment(num_band_masks=1, max_bands=64))
 
@@ -51,3 +53,46 @@ def test_masks_of_other_features_are_each_clips_mean(batch: AudioBatch) -> None:
         own_MF = plain_BMF[clip, :, : config.log_mel.num_frames(int(batch.num_samples_B[clip]))]
         values = got_MF[~got_MF.isnan()]
         torch.testing.assert_close(values, own_MF.mean().expand_as(values))
+
+
+@pytest.fixture
+def host_of_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs a card, or values: pinning, and numbers of copies, which are 0 here."""
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(torch.Tensor, "numpy", lambda tensor: np.zeros(len(tensor), np.int64))
+
+
+@pytest.mark.usefixtures("host_of_fakes")
+def test_features_of_a_training_never_wait_and_what_was_drawn_travels_once(
+    batch: AudioBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    pack = AugmentParameters.packed_BP
+
+    def counted(parameters: AugmentParameters) -> torch.Tensor:
+        made.append(pack(parameters))
+        return made[-1]
+
+    monkeypatch.setattr(AugmentParameters, "packed_BP", counted)
+    config = front_end_config("small", sample_rate_hz=RATE_HZ)
+    recipe = replace(MASKS, gain=Gain(min_db=-6, max_db=6), mix=Mix())
+    front_end = FrontEnd(replace(config, augment=recipe))
+    assert front_end.augmenter is not None
+    drawn = front_end.augmenter.draw(batch.keys, epoch=0)  # numpy takes no fakes
+    monkeypatch.setattr(front_end.augmenter, "draw", lambda *_, **__: drawn)
+    with fake_cuda():
+        with_fake_buffers(front_end)
+        with no_waiting_copies():
+            features = front_end.training_features(batch, 0)
+    assert features.mel_BMF.device == features.target_BK.device == DEVICE
+    assert len(made) == 1
+
+
+@pytest.mark.usefixtures("host_of_fakes")
+def test_the_shift_of_a_training_never_waits(batch: AudioBatch) -> None:
+    front_end = FrontEnd(front_end_config("small", sample_rate_hz=RATE_HZ, shift=True))
+    with fake_cuda():
+        with_fake_buffers(front_end)
+        with no_waiting_copies():
+            features = front_end.training_features(batch, 0)
+    assert features.mel_BMF.device == features.num_frames_B.device == DEVICE

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from jobs import training
 from jobs.preemption import StopRequest
 from jobs.recipe import Recipe
 from jobs.train_options import TrainOptions
@@ -165,3 +166,29 @@ def test_balanced_training_sees_rare_classes_as_often_as_common_ones(tmp_path: P
     noise = trainer.loader.labels.index("noise")
     rows = torch.cat([features.target_BK for features in trainer.pipeline])
     assert rows[:, noise].mean().item() == pytest.approx(0.5, abs=0.1)
+
+
+def test_ranks_share_what_lies_on_their_device_and_nothing_else(
+    tones_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(options_for(tones_url, tmp_path), world=World(), device=CPU)
+    assert trainer.average is not None
+    trainer.average.n_averaged = trainer.average.n_averaged.to("meta")  # NCCL takes no such one
+    sent: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, src: sent.append(tensor))
+    monkeypatch.setattr(torch.distributed, "barrier", lambda: None)
+    trainer.world = World(rank=1, size=2)
+    trainer._save()
+    assert len(sent) == 2 * len(list(trainer.network.buffers())) > 0
+    assert {tensor.device for tensor in sent} == {CPU}
+
+
+def test_resume_in_half_precision_of_a_run_that_was_not(
+    tones_url: str, tmp_path: Path, uninterrupted: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(uninterrupted.options.checkpoint_path, tmp_path / "checkpoint.pt")
+    monkeypatch.setattr(training, "amp_dtype", lambda recipe, device: torch.float16)
+    options = replace(options_for(tones_url, tmp_path), resume=True)
+    trainer = Trainer(options, world=World(), device=CPU)
+    assert trainer.scaler.is_enabled()
+    assert trainer.step == STEPS

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from loader import AudioBatch, LoaderConfig, ShardLoader, World
-from loader.device_pipeline import DevicePipeline, DevicePipelineStats
+from loader.device_pipeline import DevicePipeline
 from loader.feature_batch import FeatureBatch
 from loader.features import LogMel, LogMelConfig
+from loader.side_stream import DevicePipelineStats
 from tests.jobs.builders import TONE_HZ, make_tones
 
 CPU = torch.device("cpu")

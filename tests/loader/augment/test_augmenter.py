@@ -75,6 +75,14 @@ def test_whatever_is_done_padding_stays_zero_and_values_finite() -> None:
         assert not wave_BT[beyond_BT].any()
 
 
+def test_autocast_around_it_changes_nothing() -> None:
+    augmenter = make_augmenter(EVERYTHING)
+    plain = augmented(augmenter)
+    with torch.autocast("cpu", torch.bfloat16):
+        within = augmented(augmenter)
+    assert all(torch.equal(a, b) for a, b in zip(plain, within, strict=True))
+
+
 def test_parameters_can_be_applied_again() -> None:
     augmenter = make_augmenter(EVERYTHING)
     batch = make_batch(12, NUM_SAMPLES)

@@ -93,8 +93,14 @@ def test_silent_noise_changes_nothing_and_silence_gets_no_infinities(formula: Sn
     assert bool(silence.isfinite().all())
 
 
-def test_each_voice_of_babble_has_its_own_ratio_to_the_clean_clip() -> None:
-    wave_BT = torch.randn(1, SAMPLES)
+@pytest.mark.parametrize("formula", ["rms", "speechbrain"])
+def test_each_voice_of_babble_has_its_own_ratio_to_the_clean_clip(formula: SnrFormula) -> None:
+    generator = torch.Generator().manual_seed(5)
+    wave_BT = torch.randn(1, SAMPLES, generator=generator)
+    snrs_db = (6.0, 12.0)
+    # SpeechBrain's turns the clip down by each voice's share.
+    shares = [1 / (10 ** (snr_db / 20) + 1) for snr_db in snrs_db]
+    clip_BT = wave_BT * ((1 - shares[0]) * (1 - shares[1]) if formula == "speechbrain" else 1)
     clips = torch.zeros((2, SAMPLES), dtype=torch.int16)
     clips[0, 0::2] = 5000  # no sample in common, so that they can be told apart in the sum
     clips[1, 1::2] = 5000
@@ -103,16 +109,16 @@ def test_each_voice_of_babble_has_its_own_ratio_to_the_clean_clip() -> None:
             wave_BT,
             torch.tensor([SAMPLES]),
             clips,
-            formula="rms",
+            formula=formula,
             has_noise_BV=torch.tensor([[1.0, 1.0, 0.0]]),
             row_BV=torch.tensor([[0.0, 1.0, 0.0]]),
             share_BV=torch.zeros(1, 3),
-            snr_db_BV=torch.tensor([[6.0, 12.0, 0.0]]),
+            snr_db_BV=torch.tensor([[*snrs_db, 0.0]]),
         )
-        - wave_BT
+        - clip_BT
     )
-    power = wave_BT.square().mean()
-    for first, snr_db in ((0, 6.0), (1, 12.0)):
+    power = clip_BT.square().mean()
+    for first, snr_db in enumerate(snrs_db):
         voice_power = noise_BT[0, first::2].square().mean() / 2
         assert abs(10 * (power / voice_power).log10() - snr_db) < 0.1
 

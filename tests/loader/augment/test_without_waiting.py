@@ -17,7 +17,7 @@ from tests.loader.augment.makers import (
     noise_clips,
     response_clips,
 )
-from tests.loader.fake_cuda import DEVICE, fake_cuda, on_cuda
+from tests.loader.fake_cuda import DEVICE, fake_cuda, no_waiting_copies, on_cuda
 
 NUM_SAMPLES, MELS, FRAMES = 8000, 40, 51
 
@@ -39,11 +39,15 @@ def test_no_operation_waits_for_the_device(made: AugmentRecipe) -> None:
         augmenter = _augmenter(made)
         there = _on_cuda(batch)
         parameters = drawn.unpacked(on_cuda(drawn.packed_BP()))
-        wave_BT, num_samples_B = augmenter.wave(there, parameters)
-        mel_BMF = augmenter.mel(
-            on_cuda(torch.zeros(12, MELS, FRAMES)), parameters, num_frames_B=num_samples_B // 160
-        )
-        target_BK = augmenter.targets(there.target_BK, parameters)
+        augmenter.wave(there, parameters)  # once for banks and white noise, which stay there
+        with no_waiting_copies():
+            wave_BT, num_samples_B = augmenter.wave(there, parameters)
+            mel_BMF = augmenter.mel(
+                on_cuda(torch.zeros(12, MELS, FRAMES)),
+                parameters,
+                num_frames_B=num_samples_B // 160,
+            )
+            target_BK = augmenter.targets(there.target_BK, parameters)
     assert wave_BT.shape == batch.wave_BT.shape
     assert mel_BMF.shape == (12, MELS, FRAMES)
     assert {wave_BT.device, num_samples_B.device, mel_BMF.device, target_BK.device} == {DEVICE}

@@ -16,7 +16,13 @@ from loader.features import (
     presets,
     sliding_cmvn,
 )
-from tests.loader.fake_cuda import DEVICE, fake_cuda, on_cuda, with_fake_buffers
+from tests.loader.fake_cuda import (
+    DEVICE,
+    fake_cuda,
+    no_waiting_copies,
+    on_cuda,
+    with_fake_buffers,
+)
 
 # Its making looks at the statistics, which are on the host then.
 STANDARDIZE = Standardize(torch.zeros(40), torch.ones(40))
@@ -33,8 +39,10 @@ def test_no_preset_waits_for_the_device(name: str, dtype: torch.dtype) -> None:
     with fake_cuda():
         with_fake_buffers(module)
         wave_BT = on_cuda(torch.zeros(3, num_samples, dtype=dtype))
-        whole_BMF = module(wave_BT)
-        mel_BMF = module(wave_BT, on_cuda(torch.zeros(3, dtype=torch.int64)))
+        lengths_B = on_cuda(torch.zeros(3, dtype=torch.int64))
+        with no_waiting_copies():
+            whole_BMF = module(wave_BT)
+            mel_BMF = module(wave_BT, lengths_B)
     assert whole_BMF.shape == mel_BMF.shape
     assert {whole_BMF.device, mel_BMF.device} == {DEVICE}
     assert mel_BMF.dtype == torch.float32
@@ -56,7 +64,9 @@ def test_no_normalisation_waits_for_the_device(
 ) -> None:
     with fake_cuda():
         x_BMF = on_cuda(torch.zeros(3, 40, 400))
-        result_BMF = normalise(x_BMF, on_cuda(torch.zeros(3, dtype=torch.int64)))
+        lengths_B = on_cuda(torch.zeros(3, dtype=torch.int64))
+        with no_waiting_copies():
+            result_BMF = normalise(x_BMF, lengths_B)
     assert (result_BMF.shape, result_BMF.device) == (x_BMF.shape, DEVICE)
 
 
@@ -69,11 +79,18 @@ def test_no_normalisation_waits_for_the_device(
         lambda x_B: bool((x_B > 0).any()),
         lambda x_B: x_B.tolist(),
         lambda x_B: x_B + torch.ones(3),
+        lambda x_B: x_B.cpu(),
+        lambda _: torch.ones(3).to(DEVICE),
+        lambda x_B: x_B.copy_(torch.ones(3)),
+        lambda _: torch.tensor([1.0, 2.0], device=DEVICE),
     ],
-    ids=["mask", "nonzero", "item", "if", "tolist", "of the host"],
+    ids=[
+        *("mask", "nonzero", "item", "if", "tolist", "of the host"),
+        *("back", "there", "into", "new values"),
+    ],
 )
 def test_waiting_would_be_noticed(wait: Callable[[Tensor], object]) -> None:
     with fake_cuda():
         x_B = on_cuda(torch.zeros(3))
-        with pytest.raises(RuntimeError):
+        with no_waiting_copies(), pytest.raises(RuntimeError):
             wait(x_B)
