@@ -1,8 +1,10 @@
 # `make` alone lists the targets. Everything is installed into .venv, nothing outside it.
 
-PYTHON ?= python3
-SOURCE ?=
-ARGS   ?=
+PYTHON  ?= python3
+SOURCE  ?=
+ARGS    ?=
+# More than two cores need: tests also wait, for processes to start and for servers.
+WORKERS ?= 3
 
 BIN      := .venv/bin
 UV       := $(BIN)/uv
@@ -104,8 +106,8 @@ soak: $(TEST) ## stream for half an hour and watch the memory
 # ---- development -------------------------------------------------------------------------------
 
 .PHONY: test test-slow
-test: $(TEST) ## run the tests, without the slow ones and those that need a GPU
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(TEST) ## run the tests, without the slow ones and those that need a GPU (WORKERS=0: in one process)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 test-slow: $(TEST) ## run the slow tests
 	@$(BIN)/python -m pytest -m "slow and not gpu" $(ARGS)
 
