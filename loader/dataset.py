@@ -83,9 +83,12 @@ class DatasetIndex:
     def targets_of(self, rows_B: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the labels of some rows as a multi-hot array (B, K) of 0 and 1."""
         target_BK = np.zeros((len(rows_B), len(self.labels)), dtype=np.float32)
-        for place, row in enumerate(rows_B):
-            ids = self.label_ids[self.label_starts[row] : self.label_starts[row + 1]]
-            target_BK[place, ids] = 1.0
+        starts_B = self.label_starts[rows_B]
+        counts_B = self.label_starts[rows_B + 1] - starts_B
+        # The labels of all rows, one behind the other: where each stands in `label_ids`.
+        ends_B = np.cumsum(counts_B)
+        at = np.arange(counts_B.sum()) + np.repeat(starts_B - (ends_B - counts_B), counts_B)
+        target_BK[np.repeat(np.arange(len(rows_B)), counts_B), self.label_ids[at]] = 1.0
         return target_BK
 
     def single_labels_of(self, rows_B: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -103,12 +106,14 @@ class DatasetIndex:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class Where:
     """Says where the audio of a row lies once its text is asked for, which takes long."""
 
-    index: DatasetIndex
-    row: int
+    __slots__ = ("index", "row")
+
+    def __init__(self, index: DatasetIndex, row: int) -> None:
+        self.index = index
+        self.row = row
 
     def __str__(self) -> str:
         return self.index.where(self.row)
