@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import cli
 from jobs.checkpoint import load_checkpoint
 from jobs.preemption import EXIT_PREEMPTED, MARKER_NAME, stop_requests
 from jobs.results import load_result
@@ -19,10 +20,14 @@ STEPS_PER_EPOCH = 3  # 22 clips, 8 a step, the rest dropped
 FOREVER = 100_000
 
 
+def arguments_for(url: str, out: Path, *more: str) -> list[str]:
+    options = ["--folds", "1,2", "--eval-fold", "3", "--batch-size", "8", "--crop-seconds", "0.7"]
+    return ["train", url, *options, "--out", str(out), "--resume-if-there", *more]
+
+
 def command(url: str, out: Path, *more: str, launcher: tuple[str, ...] = ()) -> list[str]:
     started_by = [sys.executable, "-m", *(launcher or ("jobs.cli",))]
-    options = ["--folds", "1,2", "--eval-fold", "3", "--batch-size", "8", "--crop-seconds", "0.7"]
-    return [*started_by, "train", url, *options, "--out", str(out), "--resume-if-there", *more]
+    return [*started_by, *arguments_for(url, out, *more)]
 
 
 def torchrun(num_processes: int, *more: str) -> tuple[str, ...]:
@@ -57,11 +62,12 @@ def stop(process: subprocess.Popen[str], number: signal.Signals) -> str:
     return output
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGUSR1]
 )
 def test_two_processes_that_are_told_to_stop_leave_a_checkpoint_and_one_goes_on(
-    tones_url: str, tmp_path: Path, number: signal.Signals
+    tones_url: str, tmp_path: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     handled = "--signals-to-handle=SIGTERM,SIGINT,SIGUSR1"
     endless = ["--epochs", str(FOREVER), "--checkpoint-steps", "2"]
@@ -84,15 +90,8 @@ def test_two_processes_that_are_told_to_stop_leave_a_checkpoint_and_one_goes_on(
 
     # One process goes on from there to the end of the epoch, and the marker is gone.
     epochs = step // STEPS_PER_EPOCH + 1
-    done = subprocess.run(
-        command(tones_url, tmp_path, "--epochs", str(epochs)),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"going on after step {step}" in done.stdout
+    assert cli.main(arguments_for(tones_url, tmp_path, "--epochs", str(epochs))) == 0
+    assert f"going on after step {step}" in capsys.readouterr().out
     assert not (tmp_path / MARKER_NAME).exists()
     losses = load_result(tmp_path).losses
     assert len(losses) == epochs * STEPS_PER_EPOCH

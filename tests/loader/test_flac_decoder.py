@@ -392,10 +392,10 @@ def fuzz(num_streams: int, seed: int) -> int:
 
 def test_damaged_streams_give_an_error_or_the_right_samples() -> None:
     decode(bits.stream([bits.frame(bits.constant(1), 64, 0)], 64), 64)  # compiled from here on
-    started = time.perf_counter()
+    started = time.process_time()  # the machine may be busy with other things
     num_decoded = fuzz(2000, seed=3)
     assert 100 < num_decoded < 1900
-    assert time.perf_counter() - started < 60
+    assert time.process_time() - started < 60
 
 
 def test_no_read_goes_behind_the_padding() -> None:

@@ -129,9 +129,9 @@ def test_every_format_of_tarfile_is_read_with_long_names(tar_format: int) -> Non
 
 def test_pax_bomb_of_many_headers_ends_soon_and_without_recursion() -> None:
     bomb = pax(pax_record(b"comment", b"x"), kind=b"g") * 20_000 + header() + END
-    started = time.monotonic()
+    started = time.thread_time()  # the machine may be busy with other things
     assert read_all(bomb) == [("a.flac", b"")]
-    assert time.monotonic() - started < 20
+    assert time.thread_time() - started < 20
 
 
 def test_memory_is_bounded_by_the_largest_member(tmp_path: Path) -> None:
