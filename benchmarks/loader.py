@@ -21,9 +21,11 @@ from pathlib import Path
 
 from benchmarks.loader_clips import make_clips, make_shards
 from benchmarks.loader_first_batch import measure_first_batch
-from benchmarks.loader_peers import CROP_SAMPLES, OURS, PEERS, Peer
+from benchmarks.loader_memory import measure_memory
+from benchmarks.loader_peers import BATCH_SIZE, CROP_SAMPLES, OURS, PEERS, Peer
 from benchmarks.loader_process import LoaderProcess, Pass, PeerError, make_environment
 from benchmarks.loader_report import Report, write_report
+from benchmarks.loader_scaling import measure_scaling
 
 MODES: dict[str, int | None] = {"whole": None, "crops": CROP_SAMPLES}
 _SKIP = 5
@@ -40,6 +42,9 @@ class Effort:
     num_rounds: int = 3
     num_batches: dict[str, int] = field(default_factory=lambda: {"whole": 4, "crops": 12})
     num_shards: int = 2000
+    num_long_shards: int = 32
+    """Of 64 clips: what threads on two cores are measured with. Between the few batches of an
+    epoch of the other clips, threads end and begin anew, which training does once in thousands."""
 
 
 QUICK = Effort(
@@ -48,6 +53,7 @@ QUICK = Effort(
     num_rounds=1,
     num_batches={"whole": 1, "crops": 2},
     num_shards=100,
+    num_long_shards=6,
 )
 
 
@@ -93,6 +99,7 @@ def measure(
     report = Report()
     print(f"encoding {effort.num_recordings} clips", flush=True)
     make_clips(root, num_recordings=effort.num_recordings, copies=effort.copies)
+    make_shards(root / "long", num_shards=effort.num_long_shards, clips_per_shard=BATCH_SIZE)
     contestants = _start([OURS, *peers], root, environments, report)
     for mode, num_samples in MODES.items():
         num_batches = effort.num_batches[mode]
@@ -106,11 +113,18 @@ def measure(
         _run_rounds(contestants, num_rounds=num_rounds, num_batches=num_batches)
         for one in contestants:
             report.add(mode, one.peer.name, one.tuning, one.passes)
-        report.scaling[mode] = _scaling(root, num_samples, num_rounds, num_batches)
+        report.scaling[mode] = measure_scaling(
+            root / "long",
+            num_samples,
+            skip=_SKIP,
+            num_rounds=num_rounds,
+            num_batches=2 * num_batches,
+        )
     for one in contestants:
         one.process.close()
     make_shards(root / "many", num_shards=effort.num_shards)
     report.first_batch = measure_first_batch(root / "many", num_rounds=num_rounds)
+    report.memory = measure_memory()
     report.num_shards, report.load = effort.num_shards, os.getloadavg()[2]
     return report
 
@@ -155,31 +169,6 @@ def _run_rounds(contestants: list[Contestant], *, num_rounds: int, num_batches: 
         turn = number % len(contestants)
         for one in contestants[turn:] + contestants[:turn]:
             one.passes.append(one.process.run(skip=_SKIP, num_batches=num_batches))
-
-
-def _scaling(
-    root: Path, num_samples: int | None, num_rounds: int, num_batches: int
-) -> list[tuple[Pass, Pass]]:
-    """Return pairs of passes of ours: one thread on one core, two on two."""
-    cores = sorted(os.sched_getaffinity(0))[-2:]
-    if len(cores) < 2:
-        return []
-    folder = root / OURS.module
-    python = make_environment(OURS, root)
-    with (
-        LoaderProcess(OURS.module, python, root, folder, cores=str(_CORE)) as one,
-        LoaderProcess(
-            OURS.module, python, root, folder, cores=",".join(str(core) for core in cores)
-        ) as two,
-    ):
-        one.open("1 thread", num_samples)
-        two.open("2 threads", num_samples)
-        return [
-            tuple(  # type: ignore[misc]
-                process.run(skip=_SKIP, num_batches=2 * num_batches) for process in (one, two)
-            )
-            for _ in range(num_rounds)
-        ]
 
 
 if __name__ == "__main__":

@@ -41,11 +41,11 @@ def make_clips(root: Path, *, num_recordings: int, copies: int) -> None:
                 (root / "flac" / member.name).write_bytes(member.data)
 
 
-def make_shards(root: Path, *, num_shards: int) -> None:
-    """Write a dataset of many shards with a clip in each."""
+def make_shards(root: Path, *, num_shards: int, clips_per_shard: int = 1) -> None:
+    """Write a dataset of many shards with few clips in each, or of clips for a long epoch."""
     encoded = [encode_clip(_clean(n, pcm_T), SETTINGS) for n, pcm_T in enumerate(_recordings(8))]
-    with ShardWriter(str(root), SETTINGS, max_samples_per_shard=1) as writer:
-        for number in range(num_shards):
+    with ShardWriter(str(root), SETTINGS, max_samples_per_shard=clips_per_shard) as writer:
+        for number in range(num_shards * clips_per_shard):
             writer.write(_renamed(encoded[number % len(encoded)], number))
 
 

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.loader_memory import memory_line
 from benchmarks.loader_peers import OURS
 from benchmarks.loader_process import Pass
+from benchmarks.loader_scaling import ScalingRound, scaling_line
 from benchmarks.machine import machine
 
 _BASELINE = "webdataset, soundfile"
@@ -25,7 +27,9 @@ class Report:
     """By mode and loader."""
     tunings: dict[str, dict[str, str]] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
-    scaling: dict[str, list[tuple[Pass, Pass]]] = field(default_factory=dict)
+    scaling: dict[str, list[ScalingRound]] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
+    """Megabytes of ours before the first clip, step by step."""
     first_batch: list[dict[str, float]] = field(default_factory=list)
     num_shards: int = 0
     load: float = 0.0
@@ -67,9 +71,12 @@ def _lines(report: Report, facts: dict[str, str], command: str) -> list[str]:
     for mode, passes in report.passes.items():
         lines += ["", f"## {_TITLES[mode]}", "", *_table(passes, report.tunings[mode])]
         lines += ["", *_targets(mode, passes)]
-    lines += ["", "## Ours beyond one core", "", *_scaling_lines(report.scaling)]
+    lines += ["", "## Ours: two cores, first batch, memory", ""]
+    lines += [scaling_line(mode, rounds) for mode, rounds in report.scaling.items() if rounds]
     if report.first_batch:
         lines.append(_first_batch_line(report))
+    if report.memory:
+        lines.append(memory_line(report.memory))
     if report.left_out:
         lines += ["", "## Not measured", ""]
         lines += [f"- {name}: {why}" for name, why in report.left_out]
@@ -127,24 +134,6 @@ def _targets(mode: str, passes: dict[str, list[Pass]]) -> list[str]:
         f"({'meets' if _ratios(ours, others[name])[1] >= goal else 'misses'} {goal:g} x)"
         for name, goal in goals
     ]
-
-
-def _scaling_lines(scaling: dict[str, list[tuple[Pass, Pass]]]) -> list[str]:
-    lines = []
-    for mode, pairs in scaling.items():
-        if not pairs:
-            continue
-        wall = statistics.median(
-            (two.num_clips / two.wall_seconds) / (one.num_clips / one.wall_seconds)
-            for one, two in pairs
-        )
-        cpu = statistics.median(_speed(two) / _speed(one) for one, two in pairs)
-        lines.append(
-            f"- {mode}: two threads on two cores do {wall:.2f} x of one on one by the clock; "
-            f"a clip then takes {1 / cpu:.2f} x the CPU time, so that {2 * cpu:.2f} x is what two "
-            "free cores would do."
-        )
-    return lines
 
 
 def _first_batch_line(report: Report) -> str:

@@ -19,7 +19,7 @@ stripe      how the order is dealt to ranks
 exposure    how often each class comes: intended, planned, delivered
 reservoir   class balance in streams without an index
 crop        where the window of each clip lies
-stream      a sample's encoded bytes, checked
+stream      a sample's encoded bytes, checked (step_reader: of each place of a batch)
 decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
 clip_memory  room for the encoded clips of a call

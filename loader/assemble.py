@@ -28,7 +28,7 @@ from loader.replacement import Clip, Replaced
 from loader.resampling_buffer import PlannedStep, ResamplingBuffer
 from loader.rows import Rows
 from loader.stats import FillStats
-from loader.stream import StepReader
+from loader.step_reader import StepReader
 from loader.stripe import StepPlan
 
 StandIns = Callable[[int], Iterator[Clip]]

@@ -1,7 +1,7 @@
 """The encoded bytes of samples, out of their shards, checked. Any thread may call any method."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,21 +27,10 @@ from loader.shards import (
     read_open_into,
     worth_downloading,
 )
+from loader.step_reader import StepReader
 from shardwriter.errors import ShardFormatError, StorageError
-from shardwriter.index import crc32c
+from shardwriter.index import crc32c as checksum
 from shardwriter.storage import LocalStore
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepReader:
-    """Reads the samples of a batch, each place once; any thread may. Errors as of `read`."""
-
-    read: Callable[[int], bytes]
-    """Returns the encoded audio of a place."""
-    read_into: Callable[[int, NDArray[np.uint8]], None]
-    """Writes it into an array of its size; for local shards, of which `read` makes a copy more."""
-    is_local_B: Sequence[bool]
-    num_bytes_B: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,37 +174,28 @@ class SampleReader:
         )
 
     def _step_reader(self, step: PlannedStep, read: Callable[[int], bytes]) -> StepReader:
-        index, rows_B = self._index, step.plan.rows_B
-        shard_B = index.shard_N[rows_B]
-        num_bytes_B = index.audio_num_bytes_N[rows_B].tolist()
-        # As lists, because numbers out of arrays cost more than all else that is done for a clip.
-        members = list(
-            zip(
-                rows_B.tolist(),
-                shard_B.tolist(),
-                index.audio_offset_N[rows_B].tolist(),
-                index.audio_crc32c_N[rows_B].tolist(),
-                strict=True,
-            )
-        )
-        return StepReader(
+        return StepReader.of(
+            self._index,
+            step.plan.rows_B,
+            is_remote_shard=self._is_remote_shard,
             read=read,
-            read_into=lambda place, room: self._read_local_into(room, *members[place]),
-            is_local_B=(~self._is_remote_shard[shard_B]).tolist(),
-            num_bytes_B=num_bytes_B,
+            read_local=self._read_local_into,
         )
 
     def _read_local_into(
-        self, room: NDArray[np.uint8], row: int, number: int, offset: int, crc: int
+        self, room: NDArray[np.uint8], row: int, shard: int, offset: int, crc32c: int
     ) -> None:
-        shard = self._shards[number]
+        place = self._shards[shard]
         try:
-            file = self._local_file(shard)
+            file = self._local_file(place)
             num_bytes = 0 if file is None else read_open_into(file, offset, room)
         except OSError as err:
-            raise StorageError(f"{self._index.where(row)}: {shard.path}: {err.strerror}") from err
+            raise StorageError(f"{self._index.where(row)}: {place.path}: {err.strerror}") from err
         self._counters.add(num_bytes_local=num_bytes)
-        if num_bytes != len(room) or (self._verify_checksums and crc32c(room) != crc):
+        is_whole = num_bytes == len(room) and (
+            not self._verify_checksums or checksum(room) == crc32c
+        )
+        if not is_whole:
             self._checked(row, room[:num_bytes].tobytes())
 
     def _local_file(self, shard: Shard) -> OpenFile | None:
@@ -277,7 +257,7 @@ class SampleReader:
     def _is_whole(self, row: int, data: bytes) -> bool:
         index = self._index
         return len(data) == int(index.audio_num_bytes_N[row]) and (
-            not self._verify_checksums or crc32c(data) == int(index.audio_crc32c_N[row])
+            not self._verify_checksums or checksum(data) == int(index.audio_crc32c_N[row])
         )
 
     def _checked(self, row: int, data: bytes) -> bytes:
@@ -290,7 +270,7 @@ class SampleReader:
                 f"cut off, it has {shard.store.size(shard.tar)} bytes; copy or ingest it again"
             )
         if self._verify_checksums:
-            expected, got = int(index.audio_crc32c_N[row]), crc32c(data)
+            expected, got = int(index.audio_crc32c_N[row]), checksum(data)
             if got != expected:
                 raise ShardFormatError(
                     f"{index.where(row)}: expected {num_bytes} bytes with CRC-32C {expected:08x}, "

@@ -9,7 +9,8 @@ import pytest
 
 from loader.dataset import DatasetIndex, open_dataset
 from loader.resampling_buffer import PlannedStep, Source
-from loader.stream import SampleReader, StepReader
+from loader.step_reader import StepReader
+from loader.stream import SampleReader
 from loader.stripe import StepPlan
 from shardwriter.errors import ShardFormatError, StorageError
 from shardwriter.storage import LocalStore, Store, open_store
