@@ -14,7 +14,7 @@ from jobs.recipe import Recipe
 from jobs.train_options import TrainOptions
 from jobs.training import Trainer
 from loader import World
-from shardwriter.errors import ConfigError
+from shardwriter.errors import ConfigError, MelstreamError
 from tests.jobs.builders import make_tones
 
 CPU = torch.device("cpu")
@@ -192,3 +192,16 @@ def test_resume_in_half_precision_of_a_run_that_was_not(
     trainer = Trainer(options, world=World(), device=CPU)
     assert trainer.scaler.is_enabled()
     assert trainer.step == STEPS
+
+
+def test_clips_with_scores_that_are_no_numbers_are_named(
+    tones_url: str, tmp_path: Path, uninterrupted: Trainer
+) -> None:
+    shutil.copy(uninterrupted.options.checkpoint_path, tmp_path / "checkpoint.pt")
+    options = replace(options_for(tones_url, tmp_path), resume=True)
+    trainer = Trainer(options, world=World(), device=CPU)
+    assert trainer.average is not None
+    with torch.no_grad():
+        next(trainer.average.module.parameters()).fill_(torch.nan)
+    with pytest.raises(MelstreamError, match=r"9 of 9 clips.*no numbers.*tones.clip-006"):
+        trainer.scores()
