@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs import training
+from jobs import distributed, training
 from jobs.preemption import StopRequest
 from jobs.recipe import Recipe
 from jobs.train_options import TrainOptions
@@ -205,3 +205,14 @@ def test_clips_with_scores_that_are_no_numbers_are_named(
         next(trainer.average.module.parameters()).fill_(torch.nan)
     with pytest.raises(MelstreamError, match=r"9 of 9 clips.*no numbers.*tones.clip-006"):
         trainer.scores()
+
+
+def test_ranks_that_see_other_checkpoints_are_refused(
+    tones_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A folder of each node's own: rank 0 finds a checkpoint there, rank 1 none.
+    monkeypatch.setattr(distributed, "gather_from_ranks", lambda step, world: [4, step])
+    monkeypatch.setattr(training, "distributed", lambda network, **_: network)
+    world = World(rank=1, size=2)
+    with pytest.raises(ConfigError, match=r"steps 0, 4.*file system that all nodes share"):
+        Trainer(options_for(tones_url, tmp_path), world=world, device=CPU)
