@@ -118,6 +118,17 @@ def test_a_room_is_scipys_convolution_with_a_response_of_unit_energy() -> None:
         np.testing.assert_allclose(got_BT[row], expected_T, rtol=0, atol=1e-5)
 
 
+def test_a_response_without_energy_changes_nothing() -> None:
+    wave_BT = waves(1)
+    got_BT = filtered(
+        wave_BT,
+        still(1, has_room_B=torch.ones(1)),
+        AugmentRecipe(room=Response()),
+        room_NS=torch.zeros((1, 300), dtype=torch.int16),
+    )
+    torch.testing.assert_close(got_BT, wave_BT, rtol=0, atol=1e-6)
+
+
 def test_filters_device_and_room_together_are_one_after_the_other() -> None:
     wave_BT = waves(2)
     device_NS = torch.from_numpy(response_clips(2, 64))
