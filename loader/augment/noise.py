@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loader.augment.recipe import SnrFormula
+from loader.augment.recipe_wave import SnrFormula
 from loader.augment.rows import Rows, is_own, power, with_changed_rows
 from loader.augment.segments import segments_BT
 

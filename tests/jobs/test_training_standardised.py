@@ -43,6 +43,4 @@ def test_statistics_measured_anew_change_no_evaluation_and_no_resumed_run(
         change_the_statistics(url)
     assert figures[0] == figures[1]
     assert cli.main(train(url, tmp_path, "--resume")) == 2
-    assert (
-        "made with other statistics of the features" in capsys.readouterr().err
-    )
+    assert "made with other statistics of the features" in capsys.readouterr().err

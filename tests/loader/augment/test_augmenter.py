@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from loader.augment import Augmenter, AugmentRecipe, Banks, recipe
-from loader.augment.recipe import BandPass, FilterAugment, Mix, Response, Speed, WhiteNoise
+from loader.augment.recipe_mel import FilterAugment
+from loader.augment.recipe_mix import Mix
+from loader.augment.recipe_wave import BandPass, Response, Speed, WhiteNoise
 from shardwriter.errors import ConfigError
 from tests.loader.augment.makers import (
     EVERYTHING,

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from loader.augment.noise import WHITE_NOISE_RMS, add_noise, add_white_noise, make_white_noise
-from loader.augment.recipe import SnrFormula
+from loader.augment.recipe_wave import SnrFormula
 from loader.augment.segments import segments_BT
 from tests.loader.augment.makers import noise_clips
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from loader.augment.parameters import WaveParameters
-from loader.augment.recipe import AugmentRecipe, BandPass, Equalizer, Response
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.recipe_wave import BandPass, Equalizer, Response
 from loader.augment.responses import convolve, fast_length, tail_samples, unit_energy
 from loader.augment.wave import BankContents, augment_wave
 from tests.loader.augment.makers import RATE_HZ, response_clips
