@@ -20,7 +20,8 @@ from shardwriter.errors import AudioError, ConfigError, ShardFormatError
 from shardwriter.index import crc32c, read_index
 from shardwriter.keys import from_key, to_key
 from shardwriter.manifest import Manifest, load_manifest
-from shardwriter.schema import SampleRecord, index_name
+from shardwriter.schema import SampleRecord
+from shardwriter.shard_names import index_name
 from shardwriter.storage import S3Options, Store, open_store
 
 _MAX_CLASSES_SHOWN = 60
