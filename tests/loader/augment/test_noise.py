@@ -138,6 +138,10 @@ def test_white_noise_is_white_gaussian_and_at_its_level() -> None:
     torch.testing.assert_close(noisy_BT.square().mean(dim=1).sqrt(), rms_B, rtol=0.02, atol=0)
 
 
+def test_white_noise_is_the_same_at_a_place_however_much_there_is() -> None:
+    assert torch.equal(make_white_noise(2000)[:, :500], make_white_noise(500))
+
+
 def test_a_window_is_the_part_of_the_row_that_the_share_says() -> None:
     bank_NS = torch.arange(30, dtype=torch.int16).reshape(3, 10)
     got = segments_BT(
