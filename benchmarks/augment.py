@@ -17,19 +17,17 @@ from benchmarks.machine import write_results
 from loader import AudioBatch
 from loader.augment import Augmenter, AugmentRecipe, Banks, ClipBank
 from loader.augment.clip_bank import Generation
-from loader.augment.recipe import (
+from loader.augment.recipe_mel import FilterAugment, FreqMixStyle, SpecAugment
+from loader.augment.recipe_mix import Mix
+from loader.augment.recipe_wave import (
     BandPass,
     Equalizer,
-    FilterAugment,
-    FreqMixStyle,
     Gain,
-    Mix,
     Noise,
     NoiseKind,
     Polarity,
     Response,
     Roll,
-    SpecAugment,
     Speed,
     WhiteNoise,
 )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from loader import World
+from shardwriter.errors import ConfigError
 
 
 @contextlib.contextmanager
@@ -57,6 +58,20 @@ def gather_from_ranks(value: Any, world: World) -> list[Any]:
     values: list[Any] = [None] * world.size
     torch.distributed.all_gather_object(values, value)
     return values
+
+
+def check_same_step(step: int, world: World) -> None:
+    """Refuse to begin where ranks would go on from different steps.
+
+    Raises:
+        ConfigError: on all ranks, which would wait for each other in vain later on.
+    """
+    steps = sorted(set(gather_from_ranks(step, world)))
+    if len(steps) > 1:
+        raise ConfigError(
+            f"the ranks would go on behind different steps {', '.join(map(str, steps))}: put --out "
+            "on a file system that all nodes share, so that each finds the same checkpoint"
+        )
 
 
 def share_buffers(network: nn.Module, world: World) -> None:

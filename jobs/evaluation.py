@@ -15,6 +15,7 @@ from jobs.distributed import gather_from_ranks
 from jobs.front_end import FrontEnd
 from jobs.objectives import Objective
 from loader import AudioBatch, FeatureBatch, ShardLoader, World
+from shardwriter.errors import MelstreamError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,7 +46,11 @@ class Evaluator:
         self._amp_dtype = amp_dtype
 
     def scores(self, loader: ShardLoader[Any], objective: Objective) -> Scored:
-        """Return the scores of every clip; rows that pad a batch are dropped first."""
+        """Return the scores of every clip; rows that pad a batch are dropped first.
+
+        Raises:
+            MelstreamError: a score is no number; on every rank.
+        """
         targets: list[Tensor] = []
 
         def score(batch: AudioBatch | FeatureBatch) -> Tensor:
@@ -88,7 +93,18 @@ class Evaluator:
                 keys.extend(key for key, keep in zip(batch.keys, real, strict=True) if keep)
         self._network.train(was_training)
         parts = gather_from_ranks((keys, torch.cat(rows).numpy()), self._world)
-        return (
-            [key for part in parts for key in part[0]],
-            torch.from_numpy(np.concatenate([part[1] for part in parts])),
+        all_keys = [key for part in parts for key in part[0]]
+        values_ND = torch.from_numpy(np.concatenate([part[1] for part in parts]))
+        _check_numbers(all_keys, values_ND)
+        return all_keys, values_ND
+
+
+def _check_numbers(keys: list[str], values_ND: Tensor) -> None:
+    """Refuse NaN and infinity, which would rank somewhere and give figures that mean nothing."""
+    is_wrong_N = ~values_ND.isfinite().all(dim=1)
+    if is_wrong_N.any():
+        raise MelstreamError(
+            f"what the network says of {int(is_wrong_N.sum())} of {len(keys)} clips are no "
+            f"numbers, the first is {keys[int(is_wrong_N.int().argmax())]}: its weights are broken "
+            "(train anew with a lower --learning-rate) or the clip's features are"
         )

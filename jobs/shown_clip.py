@@ -18,7 +18,8 @@ from shardwriter.errors import AudioError, ConfigError, ShardFormatError
 from shardwriter.index import crc32c, read_index
 from shardwriter.keys import from_key, to_key
 from shardwriter.manifest import Manifest
-from shardwriter.schema import SampleRecord, index_name
+from shardwriter.schema import SampleRecord
+from shardwriter.shard_names import index_name
 from shardwriter.storage import Store
 
 

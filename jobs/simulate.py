@@ -11,7 +11,8 @@ from loader import LoaderConfig
 from loader.mixture import open_datasets
 from loader.plan import EpochOrder, OrderPolicy, epoch_order
 from shardwriter.errors import ConfigError
-from shardwriter.schema import MANIFEST_NAME, index_name
+from shardwriter.schema import MANIFEST_NAME
+from shardwriter.shard_names import index_name
 from shardwriter.storage import S3Options, Store, open_store
 
 _INDEX_BYTES_A_CLIP = 41

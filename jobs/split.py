@@ -13,7 +13,7 @@ from shardwriter.errors import ConfigError
 from shardwriter.keys import from_key
 from shardwriter.manifest import load_manifest
 from shardwriter.publish import load_idx
-from shardwriter.schema import check_split
+from shardwriter.shard_names import check_split
 from shardwriter.storage import S3Options, open_store
 
 

@@ -16,7 +16,8 @@ from jobs.console import byte_progress, complain, human_bytes, say
 from jobs.copying import Copier, check_sha256
 from shardwriter.errors import ConfigError, MelstreamError, ShardFormatError, StorageError
 from shardwriter.manifest import Manifest, load_manifest
-from shardwriter.schema import MANIFEST_NAME, ShardEntry, idx_name, index_name, part_name
+from shardwriter.schema import MANIFEST_NAME, ShardEntry
+from shardwriter.shard_names import idx_name, index_name, part_name
 from shardwriter.storage import S3Options, Store, open_store
 
 _MAX_PROBLEMS = 10

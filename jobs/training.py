@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from jobs.augmentation import open_augmentation
 from jobs.cached_features import refuse_wave_augmentation
 from jobs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from jobs.distributed import distributed, share_buffers, wait_for_all
+from jobs.distributed import check_same_step, distributed, share_buffers, wait_for_all
 from jobs.evaluation import Evaluator, Scored
 from jobs.front_end import FrontEnd, recipe_front_end
 from jobs.history import History
@@ -108,6 +108,7 @@ class Trainer:
         self.pipeline = DevicePipeline(self.loader, self.front_end.training_features, device=device)
         if options.resumes:
             self._restore(load_checkpoint(options.checkpoint_path))
+        check_same_step(self.step, world)
         self.schedule = LambdaLR(
             self.optimizer,
             cosine_with_warm_up(self.num_steps, recipe.warm_up_share),

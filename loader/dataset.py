@@ -19,7 +19,8 @@ from loader.targets import TargetColumn, load_targets
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.index import read_index
 from shardwriter.manifest import Manifest, load_manifest
-from shardwriter.schema import FeatureFormat, ShardEntry, index_name
+from shardwriter.schema import FeatureFormat, ShardEntry
+from shardwriter.shard_names import index_name
 from shardwriter.storage import Store
 
 NO_FOLD = -(2**31)

@@ -1,7 +1,7 @@
 """shardwriter owns the shard format: clips in, tar shards with JSON labels out, published whole.
 
 keys        the tar-safe, reversible spelling of a clip's identity
-schema      the format: types, names, version, JSON forms
+schema      the format: types, version, JSON forms (shard_names: what objects are called)
 sniff       bytes → their container, and who decodes it
 decode      bytes → mono samples at the source's rate, by libsndfile or FFmpeg's libraries
 audio       source bytes → mono 16-bit samples: decode, trim, resample, gain, round

@@ -24,15 +24,8 @@ from shardwriter.mixdown import DecodeRules
 from shardwriter.object_stream import ObjectStream
 from shardwriter.publish import load_idx
 from shardwriter.quantise import to_pcm16
-from shardwriter.schema import (
-    JSON_SUFFIX,
-    SampleRecord,
-    Settings,
-    ShardEntry,
-    idx_name,
-    index_name,
-    part_name,
-)
+from shardwriter.schema import JSON_SUFFIX, SampleRecord, Settings, ShardEntry
+from shardwriter.shard_names import idx_name, index_name, part_name
 from shardwriter.storage import Store
 from shardwriter.targets import check_targets, index_values, target_ids
 from shardwriter.tarshard import Member, stream_members

@@ -6,7 +6,8 @@ from collections.abc import Container, Iterator, Sequence
 from shardwriter.foreign import ForeignShard, scan_foreign_shard
 from shardwriter.foreign_index import number_labels
 from shardwriter.index import IDX_SCHEMA, IndexRow, index_rows, read_idx
-from shardwriter.schema import ForeignFormat, Settings, ShardEntry, idx_name
+from shardwriter.schema import ForeignFormat, Settings, ShardEntry
+from shardwriter.shard_names import idx_name
 from shardwriter.storage import Store
 
 

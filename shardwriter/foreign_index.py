@@ -24,9 +24,8 @@ from shardwriter.schema import (
     RejectionReason,
     Settings,
     ShardEntry,
-    idx_name,
-    part_name,
 )
+from shardwriter.shard_names import idx_name, part_name
 from shardwriter.storage import Store
 
 _AS_FOUND = AudioFormat(

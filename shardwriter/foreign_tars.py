@@ -9,7 +9,8 @@ from shardwriter.foreign import MAX_LABEL_BYTES, split_name
 from shardwriter.foreign_labels import LABEL_FIELDS, LabelError, label_member, read_labels
 from shardwriter.manifest import load_manifest
 from shardwriter.object_stream import ObjectStream
-from shardwriter.schema import MANIFEST_NAME, idx_name
+from shardwriter.schema import MANIFEST_NAME
+from shardwriter.shard_names import idx_name
 from shardwriter.storage import Store
 from shardwriter.untar import TarReader
 

@@ -17,7 +17,8 @@ from shardwriter.json_form import (
     from_row,
     parse_json,
 )
-from shardwriter.schema import MANIFEST_NAME, ForeignFormat, Settings, ShardEntry, part_name
+from shardwriter.schema import MANIFEST_NAME, ForeignFormat, Settings, ShardEntry
+from shardwriter.shard_names import part_name
 from shardwriter.storage import Store
 from shardwriter.targets import Target
 

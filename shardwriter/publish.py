@@ -22,15 +22,8 @@ from shardwriter.overlaps import (
     find_straddling_groups,
     overlap_columns,
 )
-from shardwriter.schema import (
-    MANIFEST_NAME,
-    Settings,
-    ShardEntry,
-    TarName,
-    idx_name,
-    index_name,
-    part_name,
-)
+from shardwriter.schema import MANIFEST_NAME, Settings, ShardEntry
+from shardwriter.shard_names import TarName, idx_name, index_name, part_name
 from shardwriter.storage import Store
 from shardwriter.tarshard import TarShard
 

@@ -11,7 +11,8 @@ from shardwriter.foreign import scan_foreign_shard
 from shardwriter.foreign_index import number_labels
 from shardwriter.index import IndexRow, crc32c, pcm_hash
 from shardwriter.object_stream import ObjectStream
-from shardwriter.schema import JSON_SUFFIX, SampleRecord, Settings, TarName
+from shardwriter.schema import JSON_SUFFIX, SampleRecord, Settings
+from shardwriter.shard_names import TarName
 from shardwriter.storage import Store
 from shardwriter.targets import TargetTraits, index_values
 from shardwriter.tarshard import Member, stream_members

@@ -10,15 +10,8 @@ from shardwriter.json_form import Json, check_version, parse_json
 from shardwriter.manifest import Manifest, build_manifest, load_manifest
 from shardwriter.publish import put_indexes
 from shardwriter.rebuild import DatasetTraits, RebuiltShard
-from shardwriter.schema import (
-    MANIFEST_NAME,
-    Settings,
-    ShardEntry,
-    TarName,
-    idx_name,
-    index_name,
-    part_name,
-)
+from shardwriter.schema import MANIFEST_NAME, Settings, ShardEntry
+from shardwriter.shard_names import TarName, idx_name, index_name, part_name
 from shardwriter.storage import Store
 
 _PROVENANCE: Json = {

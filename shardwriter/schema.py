@@ -1,4 +1,4 @@
-"""The shard format: its types, its names, its version, and their JSON forms.
+"""The shard format: its types, its version, and their JSON forms; names are in `shard_names`.
 
 Layout of a dataset (the README documents it for other implementers)::
 
@@ -17,7 +17,6 @@ or written. Only the standard library is imported.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -37,72 +36,11 @@ from shardwriter.json_form import (
     shallow,
     typed,
 )
+from shardwriter.shard_names import NAME
 from shardwriter.targets import Target, TargetValue, check_target_names, read_ids, read_values
 
 MANIFEST_NAME = "dataset.json"
 JSON_SUFFIX = "json"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
-_NO_SPLITS = frozenset({"availability", "index", "parts"})
-_LANE = r"p\d{3,}of\d{3,}|s\d{6,}"
-_TAR = re.compile(
-    rf"(?P<split>.+)/(?P<name>[^/]+?)(?:-(?P<lane>{_LANE}))?-(?P<number>\d{{6,}})\.tar"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TarName:
-    """What the store name of a shard's tar tells."""
-
-    split: str
-    name: str
-    """Of the dataset."""
-    lane: str
-    """Of the one of several writers that made it; empty: the only one."""
-    number: int
-
-    @classmethod
-    def parse(cls, tar: str) -> "TarName | None":
-        """Take a store name apart; None: not that of a shard of ours."""
-        match = _TAR.fullmatch(tar)
-        if match is None:
-            return None
-        split, name, lane, number = match.group("split", "name", "lane", "number")
-        return cls(split=split, name=name, lane=lane or "", number=int(number))
-
-
-def tar_name(split: str, name: str, number: int, *, lane: str = "") -> str:
-    """Return the store name of a shard's tar."""
-    return f"{split}/{name}-{lane}-{number:06d}.tar" if lane else f"{split}/{name}-{number:06d}.tar"
-
-
-def check_lane(lane: str) -> None:
-    """Refuse what would not be seen as a lane in the names of tars; empty is no lane."""
-    if lane and not re.fullmatch(_LANE, lane):
-        raise ValueError(f"a lane is pNNNofNNN or sNNNNNN, got {lane!r}")
-
-
-def idx_name(tar: str) -> str:
-    """Return the store name of the per-shard index of `tar`."""
-    return tar.removesuffix(".tar") + ".idx"
-
-
-def part_name(tar: str) -> str:
-    """Return the store name of the manifest part of `tar`."""
-    return "parts/" + tar.removesuffix(".tar") + ".json"
-
-
-def index_name(split: str) -> str:
-    """Return the store name of a split's index."""
-    return f"index/{split}.parquet"
-
-
-def check_split(split: str) -> None:
-    """Refuse a split whose name makes no folder name, or the name of a folder of the format."""
-    if not _NAME.fullmatch(split) or split in _NO_SPLITS:
-        raise ValueError(
-            f"a split's name is letters, digits, '_', '-' and '.', and none of "
-            f"{', '.join(sorted(_NO_SPLITS))}; got {split!r}"
-        )
 
 
 class RejectionReason(StrEnum):
@@ -333,7 +271,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse a name that makes no file name, and labels that stand for two ids."""
-        if not _NAME.fullmatch(self.name):
+        if not NAME.fullmatch(self.name):
             raise ValueError(
                 f"a dataset's name is letters, digits, '_', '-' and '.', got {self.name!r}"
             )

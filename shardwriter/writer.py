@@ -21,17 +21,8 @@ from shardwriter.publish import (
     publish_manifest,
     publish_shard,
 )
-from shardwriter.schema import (
-    EncodedSample,
-    SampleRecord,
-    Settings,
-    ShardEntry,
-    TarName,
-    check_lane,
-    check_split,
-    part_name,
-    tar_name,
-)
+from shardwriter.schema import EncodedSample, SampleRecord, Settings, ShardEntry
+from shardwriter.shard_names import TarName, check_lane, check_split, part_name, tar_name
 from shardwriter.storage import Store, open_store
 from shardwriter.tarshard import TarShard
 

@@ -15,7 +15,7 @@ from jobs.availability.survey import Survey
 from jobs.availability.survey_json import survey_json
 from jobs.html_page import write_page
 from shardwriter.errors import ShardFormatError
-from shardwriter.schema import check_split
+from shardwriter.shard_names import check_split
 
 PAGE_NAME = "report.html"
 CARD_NAME = "dataset_card.md"

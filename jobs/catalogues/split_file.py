@@ -15,7 +15,7 @@ from jobs.catalogues.catalogue import ClipRef
 from jobs.catalogues.description import Option
 from jobs.catalogues.tables import Row, TableForm, read_header, read_table, table_error
 from shardwriter.errors import ConfigError
-from shardwriter.schema import check_split
+from shardwriter.shard_names import check_split
 
 SPLITS: Final = Option(
     name="splits",

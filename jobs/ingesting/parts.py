@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from shardwriter.errors import ShardFormatError
-from shardwriter.schema import TarName
+from shardwriter.shard_names import TarName
 from shardwriter.storage import Store
 
 Item = TypeVar("Item")

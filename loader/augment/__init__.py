@@ -1,6 +1,7 @@
 """Augmentation of whole batches, on the device: the same for a sample wherever it is trained on.
 
 recipe, recipe_file, recipes/  what to do, as values and as TOML
+recipe_wave, recipe_mix, recipe_mel  the operations and their settings
 draws                keyed random numbers
 draw_wave, draw_mel  numbers → parameters, on the host
 parameters           what was drawn, moved to the device at once

@@ -85,7 +85,7 @@ class Augmenter:
         self.seed = seed
         self.banks = banks or Banks()
         self.num_mels = num_mels
-        self._white_noise: dict[tuple[int, torch.device], Tensor] = {}
+        self._white_noise: dict[torch.device, Tensor] = {}
         _check_banks(recipe, self.banks, sample_rate_hz=sample_rate_hz)
         _check_frequencies(recipe, sample_rate_hz=sample_rate_hz)
         if recipe.filter_augment is not None and num_mels is None:
@@ -197,17 +197,21 @@ class Augmenter:
         banks, device = self.banks, wave_BT.device
         white_NS = None
         if self.recipe.white_noise is not None:
-            place = (wave_BT.shape[1], device)
-            if place not in self._white_noise:
-                made = make_white_noise(_WHITE_NOISE_PLACES + wave_BT.shape[1])
-                self._white_noise = {place: made.to(device)}
-            white_NS = self._white_noise[place]
+            white_NS = self._white(_WHITE_NOISE_PLACES + wave_BT.shape[1], device)
         return BankContents(
             noise_NS=_clips(banks.noise, epoch),
             device_NS=_clips(banks.device, epoch),
             room_NS=_clips(banks.room, epoch),
             white_NS=white_NS,
         )
+
+    def _white(self, num_samples: int, device: torch.device) -> Tensor:
+        """Return so much white noise; batches of another length rarely need any made."""
+        white_NS = self._white_noise.get(device)
+        if white_NS is None or white_NS.shape[1] < num_samples:
+            white_NS = make_white_noise(1 << (num_samples - 1).bit_length()).to(device)
+            self._white_noise = {device: white_NS}
+        return white_NS[:, :num_samples]
 
 
 def _num_rows(bank: ClipBank | None) -> int:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from loader.augment.draws import Draws, whole_within, within
 from loader.augment.parameters import MelParameters, MixParameters
-from loader.augment.recipe import AugmentRecipe, FilterAugment
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.recipe_mel import FilterAugment
 from loader.randomness import Operation
 
 

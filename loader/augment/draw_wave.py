@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from loader.augment.draws import Draws, log_within, whole_within, within
 from loader.augment.parameters import WaveParameters
-from loader.augment.recipe import AugmentRecipe, BandPass, Equalizer, Noise, Response
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.recipe_wave import BandPass, Equalizer, Noise, Response
 from loader.randomness import Operation
 
 _Columns = dict[str, NDArray[np.float64]]

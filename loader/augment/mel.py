@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from loader.augment.parameters import MelParameters
-from loader.augment.recipe import AugmentRecipe, SpecAugment
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.recipe_mel import SpecAugment
 
 
 def mix_styles(mel_BMF: Tensor, num_frames_B: Tensor, parameters: MelParameters) -> Tensor:

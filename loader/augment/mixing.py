@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from loader.augment.parameters import MixParameters
-from loader.augment.recipe import Mix
+from loader.augment.recipe_mix import Mix
 from loader.augment.rows import PART_ROWS
 
 _LEAST_DB = -80.0

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loader.augment.recipe import SnrFormula
+from loader.augment.recipe_wave import SnrFormula
 from loader.augment.rows import Rows, is_own, power, with_changed_rows
 from loader.augment.segments import segments_BT
 
@@ -112,13 +112,15 @@ WHITE_NOISE_RMS = 0.125
 def make_white_noise(num_samples: int) -> Tensor:
     """Return white Gaussian noise as a bank of one row: int16 (N=1, S), always the same.
 
+    More of it begins with the same samples.
+
     Drawing new noise for each sample, keyed by it, would cost more than the rest of the chain. A
     window of a million samples or more that begins where the sample's key says is as good. The
     result is shared: leave it as it is.
     """
     bits = np.random.Philox(key=0).random_raw(2 * num_samples)
     uniform = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    radius = np.sqrt(-2.0 * np.log1p(-uniform[:num_samples]))
-    normal = radius * np.cos(2.0 * np.pi * uniform[num_samples:])
+    radius = np.sqrt(-2.0 * np.log1p(-uniform[0::2]))
+    normal = radius * np.cos(2.0 * np.pi * uniform[1::2])
     wave = np.clip(np.rint(normal * WHITE_NOISE_RMS * 32768.0), -32768, 32767)
     return torch.from_numpy(wave.astype(np.int16))[None]

@@ -22,7 +22,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from loader.augment.recipe import AugmentRecipe, NoiseKind
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.recipe_wave import NoiseKind
 from shardwriter.errors import ConfigError
 
 NAMES = ("audioset", "esc50", "speech_commands", "voxceleb")

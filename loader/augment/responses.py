@@ -9,7 +9,8 @@ frequency w a filter tuned to w0 has the value of its prototype at s = j tan(w/2
 Written with p = sin(w/2) cos(w0/2) and q = cos(w/2) sin(w0/2), that s = j p/q, it has no poles
 and no differences of almost equal numbers: float32 is enough down to 20 Hz.
 
-Axes: B samples, T samples of a wave, R samples of a response, F frequencies, K filters.
+Axes: B samples, T samples of a wave, R samples of a response, F frequencies, K filters,
+X 1.
 """
 
 import math
@@ -66,9 +67,14 @@ def tail_samples(recipe: AugmentRecipe, *, sample_rate_hz: int) -> int:
 
 
 def unit_energy(response_BR: Tensor) -> Tensor:
-    """Return responses of energy 1, which on average keep a noise's level."""
-    energy_B = response_BR.square().sum(dim=1, keepdim=True)
-    return response_BR * energy_B.clamp(min=1e-12).rsqrt()
+    """Return responses of energy 1, which on average keep a noise's level.
+
+    One of digital silence becomes an impulse: it changes nothing, where it would silence the clip.
+    """
+    energy_BX = response_BR.square().sum(dim=1, keepdim=True)
+    impulse_R = torch.arange(response_BR.shape[1], device=response_BR.device).eq(0).float()
+    scaled_BR = response_BR * energy_BX.clamp(min=1e-12).rsqrt()
+    return scaled_BR.where(energy_BX > 0, impulse_R)
 
 
 def half_angles(n_fft: int, *, device: torch.device) -> Tensor:

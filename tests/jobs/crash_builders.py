@@ -16,7 +16,7 @@ from shardwriter.check import check_shards
 from shardwriter.errors import ConfigError
 from shardwriter.manifest import load_manifest, load_parts
 from shardwriter.object_stream import ObjectStream
-from shardwriter.schema import idx_name
+from shardwriter.shard_names import idx_name
 from shardwriter.storage import LocalStore
 from shardwriter.tarshard import stream_members
 from tests.shardwriter.dataset_builders import tree

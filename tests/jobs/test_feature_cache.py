@@ -20,7 +20,7 @@ from shardwriter import AudioFormat, CleanClip, Settings, ShardWriter
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.index import read_idx
 from shardwriter.manifest import load_manifest
-from shardwriter.schema import idx_name
+from shardwriter.shard_names import idx_name
 from shardwriter.storage import open_store
 from tests.jobs.builders import tree, wav
 from tests.jobs.feature_builders import NUM_CLIPS, cache, make_audio, make_features

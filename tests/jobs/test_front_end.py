@@ -8,7 +8,9 @@ import torch
 
 from jobs.front_end import FrontEnd, FrontEndConfig, front_end_config
 from loader.augment import AugmentParameters, AugmentRecipe
-from loader.augment.recipe import Gain, Mix, SpecAugment
+from loader.augment.recipe_mel import SpecAugment
+from loader.augment.recipe_mix import Mix
+from loader.augment.recipe_wave import Gain
 from loader.batch import AudioBatch
 from loader.features import presets
 from tests.loader.augment.makers import RATE_HZ, make_batch

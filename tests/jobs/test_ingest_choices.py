@@ -11,7 +11,8 @@ from jobs.cli import main
 from shardwriter.check import check_indexes, check_shards
 from shardwriter.index import index_rows, read_idx
 from shardwriter.manifest import Manifest, load_manifest
-from shardwriter.schema import SampleRecord, idx_name
+from shardwriter.schema import SampleRecord
+from shardwriter.shard_names import idx_name
 from shardwriter.storage import open_store
 
 RATE = 8_000

@@ -14,7 +14,9 @@ from jobs.results import load_result
 from loader import LoaderConfig, ShardLoader, World
 from loader.augment import AugmentRecipe
 from loader.augment import recipe as augment_recipe
-from loader.augment.recipe import FilterAugment, FreqMixStyle, Gain, Mix, SpecAugment
+from loader.augment.recipe_mel import FilterAugment, FreqMixStyle, SpecAugment
+from loader.augment.recipe_mix import Mix
+from loader.augment.recipe_wave import Gain
 from shardwriter.storage import open_store
 from tests.jobs.builders import TONE_HZ
 from tests.jobs.feature_builders import features_loader, make_features

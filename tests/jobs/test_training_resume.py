@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs import training
+from jobs import distributed, training
 from jobs.preemption import StopRequest
 from jobs.recipe import Recipe
 from jobs.train_options import TrainOptions
 from jobs.training import Trainer
 from loader import World
-from shardwriter.errors import ConfigError
+from shardwriter.errors import ConfigError, MelstreamError
 from tests.jobs.builders import make_tones
 
 CPU = torch.device("cpu")
@@ -192,3 +192,27 @@ def test_resume_in_half_precision_of_a_run_that_was_not(
     trainer = Trainer(options, world=World(), device=CPU)
     assert trainer.scaler.is_enabled()
     assert trainer.step == STEPS
+
+
+def test_clips_with_scores_that_are_no_numbers_are_named(
+    tones_url: str, tmp_path: Path, uninterrupted: Trainer
+) -> None:
+    shutil.copy(uninterrupted.options.checkpoint_path, tmp_path / "checkpoint.pt")
+    options = replace(options_for(tones_url, tmp_path), resume=True)
+    trainer = Trainer(options, world=World(), device=CPU)
+    assert trainer.average is not None
+    with torch.no_grad():
+        next(trainer.average.module.parameters()).fill_(torch.nan)
+    with pytest.raises(MelstreamError, match=r"9 of 9 clips.*no numbers.*tones.clip-006"):
+        trainer.scores()
+
+
+def test_ranks_that_see_other_checkpoints_are_refused(
+    tones_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A folder of each node's own: rank 0 finds a checkpoint there, rank 1 none.
+    monkeypatch.setattr(distributed, "gather_from_ranks", lambda step, world: [4, step])
+    monkeypatch.setattr(training, "distributed", lambda network, **_: network)
+    world = World(rank=1, size=2)
+    with pytest.raises(ConfigError, match=r"steps 0, 4.*file system that all nodes share"):
+        Trainer(options_for(tones_url, tmp_path), world=world, device=CPU)

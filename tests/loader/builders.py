@@ -17,7 +17,8 @@ from shardwriter import AudioFormat, CleanClip, Settings, ShardWriter
 from shardwriter.index import read_index
 from shardwriter.keys import to_key
 from shardwriter.manifest import load_manifest
-from shardwriter.schema import MANIFEST_NAME, index_name
+from shardwriter.schema import MANIFEST_NAME
+from shardwriter.shard_names import index_name
 from shardwriter.storage import open_store
 
 RATE_HZ = 8000

@@ -8,7 +8,8 @@ import pytest
 
 from loader.dataset import NO_FOLD, open_dataset
 from shardwriter.errors import ConfigError, ShardFormatError, StorageError
-from shardwriter.schema import MANIFEST_NAME, index_name
+from shardwriter.schema import MANIFEST_NAME
+from shardwriter.shard_names import index_name
 from shardwriter.storage import open_store
 from tests.loader.builders import (
     LABELS,

@@ -17,7 +17,8 @@ from jobs.cli import main
 from loader import LoaderConfig, ShardLoader, World
 from shardwriter.errors import StorageError
 from shardwriter.s3 import S3Store
-from shardwriter.schema import MANIFEST_NAME, idx_name
+from shardwriter.schema import MANIFEST_NAME
+from shardwriter.shard_names import idx_name
 from shardwriter.storage import LocalStore, Store, open_store
 from tests.s3.builders import (
     CLIPS_PER_SHARD,

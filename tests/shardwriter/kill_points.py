@@ -15,7 +15,7 @@ from typing import Any
 from shardwriter.errors import ConfigError
 from shardwriter.manifest import load_manifest
 from shardwriter.object_names import TEMPORARY_PREFIX
-from shardwriter.schema import idx_name
+from shardwriter.shard_names import idx_name
 from shardwriter.storage import LocalStore
 from tests.shardwriter.builders import tree
 

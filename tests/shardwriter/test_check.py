@@ -13,7 +13,8 @@ import pytest
 from shardwriter.check import ShardReport, check_indexes, check_shards
 from shardwriter.index import IndexRow, idx_to_bytes, index_rows, merge_idx, read_idx
 from shardwriter.manifest import Manifest, load_manifest
-from shardwriter.schema import ShardEntry, part_name
+from shardwriter.schema import ShardEntry
+from shardwriter.shard_names import part_name
 from shardwriter.storage import LocalStore
 from shardwriter.tarshard import Member, read_members
 from tests.shardwriter.builders import flip_byte

@@ -15,7 +15,7 @@ from shardwriter.manifest import load_manifest
 from shardwriter.publish import load_held, load_idx, merge_lanes
 from shardwriter.rebuild import rebuild_shard
 from shardwriter.repair import load_known, repair_indexes, tars_to_read
-from shardwriter.schema import TarName, tar_name
+from shardwriter.shard_names import TarName, tar_name
 from shardwriter.storage import LocalStore
 from tests.shardwriter.dataset_builders import clip, settings, tree, write_dataset
 

@@ -18,7 +18,7 @@ from shardwriter import (
 )
 from shardwriter.errors import ShardFormatError
 from shardwriter.json_form import canonical_json, check_version, parse_json
-from shardwriter.schema import check_split, idx_name, index_name, part_name, tar_name
+from shardwriter.shard_names import check_split, idx_name, index_name, part_name, tar_name
 from tests.shardwriter.builders import SETTINGS, make_clip
 from tests.shardwriter.properties import bounded
 

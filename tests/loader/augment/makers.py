@@ -6,20 +6,18 @@ import numpy as np
 import torch
 
 from loader.augment.clip_bank import ClipBank, Generation
-from loader.augment.recipe import (
-    AugmentRecipe,
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.recipe_mel import FilterAugment, FreqMixStyle, SpecAugment
+from loader.augment.recipe_mix import Mix
+from loader.augment.recipe_wave import (
     BandPass,
     Equalizer,
-    FilterAugment,
-    FreqMixStyle,
     Gain,
-    Mix,
     Noise,
     NoiseKind,
     Polarity,
     Response,
     Roll,
-    SpecAugment,
     Speed,
     WhiteNoise,
 )

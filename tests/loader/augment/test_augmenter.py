@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from loader.augment import Augmenter, AugmentRecipe, Banks, recipe
-from loader.augment.recipe import BandPass, FilterAugment, Mix, Response, Speed, WhiteNoise
+from loader.augment.recipe_mel import FilterAugment
+from loader.augment.recipe_mix import Mix
+from loader.augment.recipe_wave import BandPass, Response, Speed, WhiteNoise
 from shardwriter.errors import ConfigError
 from tests.loader.augment.makers import (
     EVERYTHING,
@@ -164,6 +166,20 @@ def test_white_noise_needs_no_bank() -> None:
     noise_BT = wave_BT - clean_BT
     assert bool(noise_BT.any(dim=1).all())
     assert float(noise_BT.square().mean(dim=1).sqrt().max()) < 10 ** (-45.8 / 20)
+
+
+def test_white_noise_of_a_clip_is_the_same_in_batches_of_any_length() -> None:
+    augmenter = Augmenter(AugmentRecipe(white_noise=WhiteNoise()), sample_rate_hz=RATE_HZ)
+    batch = make_batch(4, NUM_SAMPLES)
+    parameters = augmenter.draw(batch.keys, epoch=0)
+    shorter = replace(
+        batch,
+        wave_BT=batch.wave_BT[:, :3000],
+        num_samples_B=batch.num_samples_B.clamp(max=3000),
+    )
+    part_BT, _ = augmenter.wave(shorter, parameters)
+    whole_BT, _ = augmenter.wave(batch, parameters)
+    torch.testing.assert_close(part_BT, whole_BT[:, :3000], rtol=0, atol=0)
 
 
 @pytest.mark.slow

@@ -5,7 +5,9 @@ from scipy import stats
 from loader.augment.draw_mel import draw_mel, draw_mix
 from loader.augment.draw_wave import BankRows, draw_wave
 from loader.augment.draws import Draws
-from loader.augment.recipe import AugmentRecipe, FilterAugment, Gain, Noise, NoiseKind, Response
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.recipe_mel import FilterAugment
+from loader.augment.recipe_wave import Gain, Noise, NoiseKind, Response
 from loader.randomness import Operation, sample_ids
 from tests.loader.augment.makers import EVERYTHING, KINDS, RATE_HZ
 

@@ -7,16 +7,9 @@ import torch
 
 from loader import LoaderConfig, ShardLoader, World
 from loader.augment import Augmenter, Banks, BankSettings, ClipBank
-from loader.augment.recipe import (
-    AugmentRecipe,
-    BandPass,
-    Gain,
-    Noise,
-    NoiseKind,
-    Roll,
-    SpecAugment,
-    WhiteNoise,
-)
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.recipe_mel import SpecAugment
+from loader.augment.recipe_wave import BandPass, Gain, Noise, NoiseKind, Roll, WhiteNoise
 from tests.loader.builders import CROP_SECONDS, NUM_CLIPS, RATE_HZ
 
 RECIPE = AugmentRecipe(

@@ -8,7 +8,8 @@ from loader.augment.draw_mel import draw_mel
 from loader.augment.draws import Draws
 from loader.augment.mel import augment_mel, is_masked, mix_styles, units_per_db
 from loader.augment.parameters import MelParameters
-from loader.augment.recipe import AugmentRecipe, FilterAugment, FreqMixStyle, SpecAugment
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.recipe_mel import FilterAugment, FreqMixStyle, SpecAugment
 from loader.randomness import sample_ids
 
 CLIPS, MELS, FRAMES = 600, 40, 90

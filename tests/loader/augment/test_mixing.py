@@ -10,7 +10,7 @@ from loader.augment.mixing import (
     mix_waves,
 )
 from loader.augment.parameters import MixParameters
-from loader.augment.recipe import Mix
+from loader.augment.recipe_mix import Mix
 
 PARAMETERS = MixParameters(
     partner_B=torch.tensor([1.0, 2.0, 0.0]), weight_B=torch.tensor([0.7, 1.0, 0.2])

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from loader.augment.noise import WHITE_NOISE_RMS, add_noise, add_white_noise, make_white_noise
-from loader.augment.recipe import SnrFormula
+from loader.augment.recipe_wave import SnrFormula
 from loader.augment.segments import segments_BT
 from tests.loader.augment.makers import noise_clips
 
@@ -136,6 +136,10 @@ def test_white_noise_is_white_gaussian_and_at_its_level() -> None:
         silent_BT, torch.tensor([50_000] * 3), white_NS, rms_B=rms_B, share_B=torch.rand(3)
     )
     torch.testing.assert_close(noisy_BT.square().mean(dim=1).sqrt(), rms_B, rtol=0.02, atol=0)
+
+
+def test_white_noise_is_the_same_at_a_place_however_much_there_is() -> None:
+    assert torch.equal(make_white_noise(2000)[:, :500], make_white_noise(500))
 
 
 def test_a_window_is_the_part_of_the_row_that_the_share_says() -> None:

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from loader.augment.recipe import AugmentRecipe, Gain, Noise, NoiseKind, Response
+from loader.augment.recipe import AugmentRecipe
 from loader.augment.recipe_file import NAMES, load_recipe, parse_recipe, recipe
+from loader.augment.recipe_wave import Gain, Noise, NoiseKind, Response
 from shardwriter.errors import ConfigError
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from loader.augment.parameters import WaveParameters
-from loader.augment.recipe import AugmentRecipe, BandPass, Equalizer, Response
+from loader.augment.recipe import AugmentRecipe
+from loader.augment.recipe_wave import BandPass, Equalizer, Response
 from loader.augment.responses import convolve, fast_length, tail_samples, unit_energy
 from loader.augment.wave import BankContents, augment_wave
 from tests.loader.augment.makers import RATE_HZ, response_clips
@@ -116,6 +117,17 @@ def test_a_room_is_scipys_convolution_with_a_response_of_unit_energy() -> None:
         response_S = clips_NS[clip] / np.sqrt(np.sum(clips_NS[clip].astype(np.float64) ** 2))
         expected_T = signal.fftconvolve(wave_BT[row].double().numpy(), response_S)[:NUM_SAMPLES]
         np.testing.assert_allclose(got_BT[row], expected_T, rtol=0, atol=1e-5)
+
+
+def test_a_response_without_energy_changes_nothing() -> None:
+    wave_BT = waves(1)
+    got_BT = filtered(
+        wave_BT,
+        still(1, has_room_B=torch.ones(1)),
+        AugmentRecipe(room=Response()),
+        room_NS=torch.zeros((1, 300), dtype=torch.int16),
+    )
+    torch.testing.assert_close(got_BT, wave_BT, rtol=0, atol=1e-6)
 
 
 def test_filters_device_and_room_together_are_one_after_the_other() -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from loader.augment import Augmenter, AugmentRecipe, Banks
-from loader.augment.recipe import Mix, Speed
+from loader.augment.recipe_mix import Mix
+from loader.augment.recipe_wave import Speed
 from loader.batch import AudioBatch
 from tests.loader.augment.makers import (
     EVERYTHING,
