@@ -73,17 +73,10 @@ def _start_loading() -> threading.Thread:
 
 @functools.cache
 def _load_kernel() -> Any:
-    """Return the compiled module, after one clip of no bytes has had it compiled."""
+    """Return the compiled module, after a call without clips has had it compiled."""
     from loader import flac_kernel as kernel  # heavy, see above
 
-    _call(
-        kernel,
-        [],
-        np.zeros((1, kernel.WINDOW_FIELDS), np.int64),
-        np.zeros((1, 1), np.int16),
-        1,
-        True,
-    )
+    _call(kernel, [], [], np.zeros((1, 1), np.int16), 1, True)
     return kernel
 
 
@@ -115,56 +108,73 @@ def decode_flac_windows(
     for clip in clips:
         wave_BT[clip.row, clip.num_samples :] = 0
     kernel = _load_kernel()
-    ends = np.cumsum([len(clip.data) for clip in clips])
+
+    def decode(some: Sequence[ClipWindow], copied: Sequence[ClipWindow]) -> list[list[int]]:
+        return _call(kernel, some, copied, wave_BT, sample_rate_hz, verify_checksums)
+
+    # A clip is read where it lies, if its last bytes aren't needed; else from a copy.
+    reports = decode(clips, [clip for clip in clips if _reaches_end(clip)])
+    for number, clip in enumerate(clips):
+        if reports[number][0] != kernel.OK and not _reaches_end(clip):
+            reports[number] = decode([clip], [clip])[0]
+        if reports[number][0] != kernel.OK:
+            problem = _describe_problem(kernel, clip, reports[number], sample_rate_hz)
+            raise ShardFormatError(f"{clip.where}: {problem}")
+
+
+def _reaches_end(clip: ClipWindow) -> bool:
+    return clip.start + clip.num_samples == clip.clip_num_samples
+
+
+def _call(
+    kernel: Any,
+    clips: Sequence[ClipWindow],
+    copied: Sequence[ClipWindow],
+    wave_BT: NDArray[np.int16],
+    sample_rate_hz: int,
+    verify_checksums: bool,
+) -> list[list[int]]:
+    """Run the kernel on clips, copies of some of them, and return its reports."""
+    padding = _joined([*(clip.data for clip in copied), kernel.PADDING])
+    places, at = {}, padding.ctypes.data
+    for clip in copied:
+        places[clip.row] = at, at + len(clip.data)
+        at += len(clip.data)
+    for clip in clips:
+        if clip.row not in places:
+            begin = np.frombuffer(clip.data, np.uint8).ctypes.data
+            # The kernel reads some bytes behind what it takes for the clip's end.
+            places[clip.row] = begin, begin + max(len(clip.data) - kernel.READ_BEHIND, 0)
+    base = min([at, *(begin for begin, _ in places.values())])
+    last = max([at + len(kernel.PADDING), *(end for _, end in places.values())])
     windows = [
         (
-            end - len(clip.data),
-            end,
+            places[clip.row][0] - base,
+            places[clip.row][1] - base,
             clip.start,
             clip.num_samples,
             clip.clip_num_samples,
             clip.row * wave_BT.shape[1],
         )
-        for clip, end in zip(clips, ends.tolist(), strict=True)
+        for clip in clips
     ]
-    reports = _call(
-        kernel,
-        [clip.data for clip in clips],
-        np.array(windows, np.int64),
-        wave_BT,
-        sample_rate_hz,
-        verify_checksums,
-    )
-    for clip, report in zip(clips, reports.tolist(), strict=True):
-        if report[0] != kernel.OK:
-            problem = _describe_problem(kernel, clip, report, sample_rate_hz)
-            raise ShardFormatError(f"{clip.where}: {problem}")
-
-
-def _call(
-    kernel: Any,
-    datas: list[bytes],
-    windows: NDArray[np.int64],
-    wave_BT: NDArray[np.int16],
-    sample_rate_hz: int,
-    verify_checksums: bool,
-) -> NDArray[np.int64]:
-    """Run the kernel on clips and return its reports."""
-    reports = np.zeros((len(windows), kernel.REPORT_FIELDS), dtype=np.int64)
+    reports = np.zeros((len(clips), kernel.REPORT_FIELDS), dtype=np.int64)
     kernel.decode_windows(
-        _joined([*datas, kernel.PADDING]),
-        windows,
+        base,
+        last + kernel.READ_BEHIND - base,
+        at - base,
+        np.array(windows, np.int64).reshape(-1, kernel.WINDOW_FIELDS),
         sample_rate_hz,
         wave_BT.reshape(-1),
         verify_checksums,
         reports,
     )
-    return reports
+    as_lists: list[list[int]] = reports.tolist()
+    return as_lists
 
 
 def _joined(datas: Sequence[bytes]) -> NDArray[np.uint8]:
-    # A `bytearray`, because numba compiles anew for an array that can't be written.
-    return np.frombuffer(bytearray().join(datas), np.uint8)
+    return np.frombuffer(b"".join(datas), np.uint8)
 
 
 def _check_fits(clip: ClipWindow, shape: tuple[int, ...]) -> None:

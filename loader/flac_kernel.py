@@ -11,7 +11,7 @@ no more windows takes half of what another has left. What a lane does rarely is 
 number after the other.
 
 No function raises; a negative position is a status. What keeps reads and writes in bounds:
-- `data` ends with `PADDING`, and a read begins at most 24 bytes behind its clip;
+- a read begins at most 24 bytes behind its clip, and `READ_BEHIND` bytes can be read there;
 - codes are read in lanes only as many as end there even if each is of `_LONGEST` bits;
 - a lane without a code to read is given those ones of the padding, one bit for each code;
 - a frame's header bounds its samples by `x`, and partitions add up to exactly the frame;
@@ -37,6 +37,8 @@ _CHUNK = 1024
 """Most samples that the lanes go before each looks where it is."""
 _NUM_ZEROS, _NUM_ONES = 32, _CHUNK // 8 + 32
 PADDING = bytes(_NUM_ZEROS) + b"\xff" * _NUM_ONES
+READ_BEHIND = _NUM_ZEROS
+"""Bytes behind a clip that may be read, whatever they are."""
 
 BEGIN, END, START, NUM, CLIP, OUT = range(6)
 WINDOW_FIELDS = 6
@@ -85,8 +87,9 @@ _PART_NEXT = 31  # sample before which nothing changes for the lane
 _FROM = 32  # samples of the frame that are copied as vectors: from, to
 _TO = 33
 _PLACE = 34  # where in the output the frame's first sample belongs
-_ALONE = 35  # coefficients of the prediction, `_MAX_ORDER` rows
-_LANE_FIELDS = 35 + 32
+_ONES = 35  # bit at which the ones of the padding begin
+_ALONE = 36  # coefficients of the prediction, `_MAX_ORDER` rows
+_LANE_FIELDS = 36 + 32
 # Likewise, but int32, as the vectors of the prediction and of the copying are.
 _SHIFTS = 12  # behind the coefficients, the last sample's first
 _SHIFTED = 13  # wasted bits
@@ -883,7 +886,7 @@ def _read_codes(_context, data, v, x, _t, _stop):
 @_jit
 def _go_on(data, t, lane, v, reports):
     """Have a lane read in lanes from sample t on, if its frame goes on and so its codes can be."""
-    v[_READING, lane], v[_PARAMETER, lane] = 8 * (len(data) - _NUM_ONES), 0
+    v[_READING, lane], v[_PARAMETER, lane] = v[_ONES, lane], 0
     v[_READ_END, lane] = v[_PART_NEXT, lane] = _NEVER
     if t >= v[_LANE_STOP, lane]:
         return
@@ -1113,12 +1116,24 @@ def _next_frames(v, c, reports):
                 v[_SAMPLE, lane] += v[_SIZE, lane]
 
 
+@numba.extending.intrinsic
+def _pointer(_context, address):
+    kind = numba.types.CPointer(numba.types.uint8)
+
+    def build(context, builder, _signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(kind))
+
+    return kind(address), build
+
+
 @_jit
-def decode_windows(data, windows, rate, out, check, reports):
+def decode_windows(base, size, padding, windows, rate, out, check, reports):
     """Decode windows of clips.
 
     Args:
-        data: uint8; the clips, and `PADDING` behind them.
+        base: Address of the memory that the clips lie in, and others may too.
+        size: Its bytes.
+        padding: Where in it `PADDING` lies. Behind each clip lie `READ_BEHIND` bytes more.
         windows: int64 (windows, `WINDOW_FIELDS`). A window has at least 1 sample, and the output
             has room for it.
         rate: Of all clips.
@@ -1128,7 +1143,8 @@ def decode_windows(data, windows, rate, out, check, reports):
     """
     x = np.empty((_MAX_BLOCK + _STEPS) * LANES, np.int32)
     v, c = np.zeros((_LANE_FIELDS, LANES), np.int64), np.zeros((_LANE_VECTORS, LANES), np.int32)
-    v[_WINDOW] = -1
+    v[_WINDOW], v[_ONES] = -1, 8 * (padding + _NUM_ZEROS)
+    data = numba.carray(_pointer(base), size)
     next_window = np.int64(0)
     while True:
         for lane in range(LANES):
