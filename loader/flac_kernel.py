@@ -960,8 +960,8 @@ def _restore_alone(lane, size, v, x):
 
 
 @_jit
-def _restore_lanes(longest, v, c, x):
-    """Undo the prediction of all lanes; behind a frame's samples up to a step more is changed."""
+def _plan_restoring(v, c, x):
+    """Restore what lanes can't, set their coefficients; return the most that a lane has."""
     c[:_WARM] = 0
     most = np.int64(0)
     for lane in range(LANES):
@@ -976,11 +976,7 @@ def _restore_lanes(longest, v, c, x):
         for place in range(order):
             c[place, lane] = v[_ALONE + place, lane]
         c[_SHIFTS, lane] = v[_SHIFT, lane]
-    for t in range(_WARM, longest, _STEPS):
-        if most > 8:
-            _steps_12(x, t * LANES, c)
-        else:
-            _steps_8(x, t * LANES, c)
+    return most
 
 
 @numba.extending.intrinsic
@@ -1061,31 +1057,57 @@ def _copy_alone(lane, first, last, v, c, x, out):
 
 
 @_jit
-def _copy_lanes(v, c, x, out):
-    """Copy of each lane's frame what lies in its window."""
+def _wanted(lane, v):
+    """Return which samples of a lane's frame are in its window: from, to; or 0, 0."""
+    first = max(v[_START, lane] - v[_SAMPLE, lane], 0)
+    last = min(v[_STOP, lane] - v[_SAMPLE, lane], v[_SIZE, lane])
+    return (first, last) if first < last else (np.int64(0), np.int64(0))
+
+
+@_jit
+def _plan_copying(v, c):
+    """Set what is copied of each lane's frame as vectors; return from which sample on to which."""
     low, high = np.int64(_MAX_BLOCK), np.int64(0)
     for lane in range(LANES):
-        v[_FROM, lane], v[_TO, lane] = 0, 0
-        if v[_SIZE, lane]:
-            sample = v[_SAMPLE, lane]
-            v[_FROM, lane] = max(v[_START, lane] - sample, 0)
-            v[_TO, lane] = min(v[_STOP, lane] - sample, v[_SIZE, lane])
-            v[_PLACE, lane] = v[_ORIGIN, lane] + sample
-            bound = 1 << (_SAMPLE_BITS - 1 - v[_WASTED, lane])
-            c[_SHIFTED, lane], c[_BOUND, lane] = v[_WASTED, lane], bound
-            c[_BEYOND, lane], c[_OUTSIDE, lane] = ~(2 * bound - 1), 0
-            # A frame ahead of the window has nothing to copy.
-            if v[_FROM, lane] < v[_TO, lane]:
-                low, high = min(low, v[_FROM, lane]), max(high, v[_TO, lane])
-    for lane in range(LANES):
-        first, last = v[_FROM, lane], v[_TO, lane]
+        first, last = _wanted(lane, v)
+        # A frame ahead of the window has nothing to copy.
         if first < last:
-            v[_FROM, lane] = min(first + (low - first) % LANES, last)
-            v[_TO, lane] = max(last - (last - low) % LANES, v[_FROM, lane])
-            _copy_alone(lane, first, v[_FROM, lane], v, c, x, out)
-            _copy_alone(lane, v[_TO, lane], last, v, c, x, out)
-    for t in range(low, high, LANES):
+            low, high = min(low, first), max(high, last)
+    for lane in range(LANES):
+        first, last = _wanted(lane, v)
+        v[_FROM, lane] = min(first + (low - first) % LANES, last)
+        v[_TO, lane] = max(last - (last - low) % LANES, v[_FROM, lane])
+        v[_PLACE, lane] = v[_ORIGIN, lane] + v[_SAMPLE, lane]
+        bound = 1 << (_SAMPLE_BITS - 1 - v[_WASTED, lane])
+        c[_SHIFTED, lane], c[_BOUND, lane] = v[_WASTED, lane], bound
+        c[_BEYOND, lane], c[_OUTSIDE, lane] = ~(2 * bound - 1), 0
+    return low, high
+
+
+@_jit
+def _restore_lanes(longest, v, c, x, out):
+    """Undo the prediction of all lanes, and copy of each lane's frame what lies in its window.
+
+    Behind a frame's samples up to a step more is changed. What is restored is copied at once:
+    restoring waits for one result after the other, and meanwhile there is time to copy.
+    """
+    most = _plan_restoring(v, c, x)
+    low, high = _plan_copying(v, c)
+    at = low
+    for t in range(_WARM, longest, _STEPS):
+        if most > 8:
+            _steps_12(x, t * LANES, c)
+        else:
+            _steps_8(x, t * LANES, c)
+        if at <= t and at < high:
+            _copy_block(x, at, v, c, out)
+            at += LANES
+    for t in range(at, high, LANES):
         _copy_block(x, t, v, c, out)
+    for lane in range(LANES):
+        first, last = _wanted(lane, v)
+        _copy_alone(lane, first, v[_FROM, lane], v, c, x, out)
+        _copy_alone(lane, v[_TO, lane], last, v, c, x, out)
 
 
 @_jit
@@ -1156,6 +1178,5 @@ def decode_windows(base, size, padding, windows, rate, out, check, reports):
             return
         _read_lanes(data, longest, v, x, reports)
         _end_frames(data, check, v, x, reports)
-        _restore_lanes(longest, v, c, x)
-        _copy_lanes(v, c, x, out)
+        _restore_lanes(longest, v, c, x, out)
         _next_frames(v, c, reports)
