@@ -142,14 +142,23 @@ _FIXED = np.array(
 )
 
 
-def _jit(function: Callable[..., Any]) -> Any:
+def _jit(function: Callable[..., Any], **options: bool) -> Any:
+    compiled: Any = numba.njit  # its types leave out `_nrt`
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        return compiled(nogil=True, cache=True, **options)(function)
     except RuntimeError:  # neither beside this file nor in the user's cache folder can be written
-        return numba.njit(nogil=True)(function)
+        return compiled(nogil=True, **options)(function)
 
 
-@_jit
+def _jit_inner(function: Callable[..., Any]) -> Any:
+    """Compile what makes no array.
+
+    Without numba's runtime, holders of the arguments aren't counted at each call: a tenth of all.
+    """
+    return _jit(function, _nrt=False)
+
+
+@_jit_inner
 def _load(data, byte):
     """Return 8 bytes as a big-endian number; LLVM makes one load of it."""
     at = np.uint64(byte)
@@ -159,20 +168,20 @@ def _load(data, byte):
     return value
 
 
-@_jit
+@_jit_inner
 def _bits(data, position, num_bits):
     """Return up to 32 bits; the caller checks that they lie in the clip."""
     window = _load(data, position >> 3) << np.uint64(position & 7)
     return np.int64(window >> np.uint64(32)) >> (32 - num_bits)
 
 
-@_jit
+@_jit_inner
 def _signed(data, position, num_bits):
     value = _bits(data, position, num_bits)
     return value - ((value >> (num_bits - 1)) << num_bits) if num_bits else 0
 
 
-@_jit
+@_jit_inner
 def _remainder(high, low):
     """Return the CRC-16 of 16 bytes in two numbers."""
     crc = np.uint64(0)
@@ -185,7 +194,7 @@ def _remainder(high, low):
     return crc
 
 
-@_jit
+@_jit_inner
 def _crc16_by_tables(data, start, stop):
     crc, at = np.uint64(0), start
     while at + 16 <= stop:
@@ -198,7 +207,7 @@ def _crc16_by_tables(data, start, stop):
     return np.int64(crc)
 
 
-@_jit
+@_jit_inner
 def _crc16_by_products(data, start, stop):
     """Return the same, 3 x faster, on a machine that multiplies without carrying."""
     # That the first part is shorter doesn't matter: zeros ahead of it don't change the CRC.
@@ -279,7 +288,7 @@ def _crc16_of_power(exponent: int) -> int:
 _crc16 = _crc16_by_products if _MULTIPLIES else _crc16_by_tables
 
 
-@_jit
+@_jit_inner
 def _coded_number(data, at):
     """Return the number in UTF-8's manner at a byte (-1: none), and the byte behind it."""
     first = np.int64(data[at])
@@ -299,7 +308,7 @@ def _coded_number(data, at):
     return number, at + width
 
 
-@_jit
+@_jit_inner
 def _block_size(data, at, code):
     """Return the samples of a block-size code, and the byte behind its optional field."""
     if code == 6:
@@ -313,7 +322,7 @@ def _block_size(data, at, code):
     return np.int64(1) << code, at
 
 
-@_jit
+@_jit_inner
 def _header(data, start, stop):
     """Return (block size or 0 for no header, number, whether blocks vary, byte behind it)."""
     none = np.int64(0), np.int64(0), np.int64(0), start
@@ -335,7 +344,7 @@ def _header(data, start, stop):
     return size, number, np.int64(data[start + 1] & 1), at + 1
 
 
-@_jit
+@_jit_inner
 def _long_code(data, position, end, bits):
     """Read one Rice code of any length; return it and the position behind it, or (0, -1)."""
     quotient = np.int64(0)
@@ -353,7 +362,7 @@ def _long_code(data, position, end, bits):
     return value, position
 
 
-@_jit
+@_jit_inner
 def _plain(data, position, end, width, x, at, stop):
     """Read numbers of `width` bits into `x[at:stop:LANES]`; return what `_rice` does."""
     if position + (stop - at + LANES - 1) // LANES * width > end:
@@ -365,7 +374,7 @@ def _plain(data, position, end, width, x, at, stop):
     return position
 
 
-@_jit
+@_jit_inner
 def _read_alone(data, end, lane, t, stop, v, x):
     """Read samples t to `stop` of a lane's partition; return the position behind them, or -1."""
     position, bits = v[_POSITION, lane], v[_BITS, lane]
@@ -380,7 +389,7 @@ def _read_alone(data, end, lane, t, stop, v, x):
     return position
 
 
-@_jit
+@_jit_inner
 def _open_parts(data, end, lane, t, v):
     """Read the head of the partition that begins at sample t, if one does; return False if cut."""
     # The first partition may be empty, and the second one begins there too.
@@ -399,7 +408,7 @@ def _open_parts(data, end, lane, t, v):
     return True
 
 
-@_jit
+@_jit_inner
 def _begin_residual(data, end, lane, order, size, v, x):
     """Read what follows the warm-up samples, alone, up to where lanes go on; return a status."""
     position = v[_POSITION, lane]
@@ -423,7 +432,7 @@ def _begin_residual(data, end, lane, order, size, v, x):
     return np.int64(OK)
 
 
-@_jit
+@_jit_inner
 def _begin_predicted(data, end, lane, order, depth, is_linear, size, v, x):
     """Read a FIXED or LPC subframe up to where lanes go on; return a status."""
     shift, precision, position = np.int64(0), np.int64(0), v[_POSITION, lane]
@@ -449,7 +458,7 @@ def _begin_predicted(data, end, lane, order, depth, is_linear, size, v, x):
     return _begin_residual(data, end, lane, order, size, v, x)
 
 
-@_jit
+@_jit_inner
 def _subframe_head(data, body, lane, v):
     """Read kind and wasted bits of a subframe; return the kind, -1 for too many wasted bits."""
     position = 8 * body
@@ -466,7 +475,7 @@ def _subframe_head(data, body, lane, v):
     return kind
 
 
-@_jit
+@_jit_inner
 def _write_plain(data, lane, is_constant, size, v, out):
     """Write a CONSTANT or VERBATIM subframe to where it belongs; return a status."""
     position, wasted = v[_POSITION, lane], v[_WASTED, lane]
@@ -485,7 +494,7 @@ def _write_plain(data, lane, is_constant, size, v, out):
     return np.int64(OK)
 
 
-@_jit
+@_jit_inner
 def _end_frame(data, lane, check, v):
     """Check a frame that was read to its end; return a status."""
     stop = (v[_POSITION, lane] + 7) >> 3
@@ -499,7 +508,7 @@ def _end_frame(data, lane, check, v):
     return np.int64(OK)
 
 
-@_jit
+@_jit_inner
 def _begin_frame(data, lane, check, v, x, out):
     """Begin to read a lane's next frame; return a status. Leaves `size` 0 if it is done whole."""
     end = v[_END, lane]
@@ -527,7 +536,7 @@ def _begin_frame(data, lane, check, v, x, out):
     return status
 
 
-@_jit
+@_jit_inner
 def _fail(lane, status, v, reports):
     """End a lane's window with a status; or begin it anew, where it began at a frame searched for.
 
@@ -542,7 +551,7 @@ def _fail(lane, status, v, reports):
         v[_WINDOW, lane] = -1
 
 
-@_jit
+@_jit_inner
 def _next_header(data, start, stop, end):
     """Return where the next bytes that pass for a header begin, before `stop`, or -1."""
     at = start
@@ -553,7 +562,7 @@ def _next_header(data, start, stop, end):
     return np.int64(-1)
 
 
-@_jit
+@_jit_inner
 def _seek(data, lane, v):
     """Take a lane to a frame at or before its first wanted sample: by bytes alone, not proven.
 
@@ -581,7 +590,7 @@ def _seek(data, lane, v):
     v[_AT, lane], v[_SAMPLE, lane] = low, sample
 
 
-@_jit
+@_jit_inner
 def _first_frame(data, begin, end, report):
     """Read STREAMINFO into `report[2:]`; return the byte behind the metadata, or -1."""
     if end - begin < 42 or _bits(data, begin * 8, 32) != 0x664C6143:
@@ -600,7 +609,7 @@ def _first_frame(data, begin, end, report):
     return at if at <= end else np.int64(-1)
 
 
-@_jit
+@_jit_inner
 def _begin_window(data, windows, number, rate, lane, v, reports):
     """Give a lane a window, unless the clip is another than expected: that goes in the report."""
     window, report = windows[number], reports[number]
@@ -623,7 +632,7 @@ def _begin_window(data, windows, number, rate, lane, v, reports):
         _seek(data, lane, v)
 
 
-@_jit
+@_jit_inner
 def _take_half(data, lane, v):
     """Give an idle lane half of what the one with most samples left has; return whether it did.
 
@@ -638,14 +647,15 @@ def _take_half(data, lane, v):
     size = v[_NOMINAL, busy]
     if most < max(_LEAST_FRAMES * size, _LEAST_SAMPLES):
         return False
-    v[: _SAMPLE + 1, lane] = v[: _SAMPLE + 1, busy]
+    for field in range(_SAMPLE + 1):
+        v[field, lane] = v[field, busy]
     middle = v[_STOP, busy] - most // (2 * size) * size
     v[_STOP, busy] = v[_START, lane] = middle
     _seek(data, lane, v)
     return True
 
 
-@_jit
+@_jit_inner
 def _fill_lane(data, windows, next_window, rate, lane, check, v, x, out, reports):
     """Bring the next predicted frame into a lane; return the next window that no lane had yet."""
     v[_SIZE, lane] = v[_LANE_STOP, lane] = 0
@@ -883,7 +893,7 @@ def _read_codes(_context, data, v, x, _t, _stop):
     return t(data, v, x, t, t), build
 
 
-@_jit
+@_jit_inner
 def _go_on(data, t, lane, v, reports):
     """Have a lane read in lanes from sample t on, if its frame goes on and so its codes can be."""
     v[_READING, lane], v[_PARAMETER, lane] = v[_ONES, lane], 0
@@ -900,7 +910,7 @@ def _go_on(data, t, lane, v, reports):
         v[_READ_END, lane] = end + 2 * _LONGEST
 
 
-@_jit
+@_jit_inner
 def _end_part(data, t, lane, v, x, reports):
     """End the partition of a lane before sample t; read it, if it could not be read in lanes."""
     end = 8 * v[_END, lane]
@@ -913,7 +923,7 @@ def _end_part(data, t, lane, v, x, reports):
         _fail(lane, CUT, v, reports)
 
 
-@_jit
+@_jit_inner
 def _read_long(data, t, v, x, reports):
     """Read sample t alone in the lanes where such are read: in one it has a long code, or none."""
     for lane in range(LANES):
@@ -926,7 +936,7 @@ def _read_long(data, t, v, x, reports):
                 _go_on(data, t, lane, v, reports)
 
 
-@_jit
+@_jit_inner
 def _read_lanes(data, longest, v, x, reports):
     """Read the codes of all lanes to the ends of their frames."""
     t = np.int64(_WARM)
@@ -948,7 +958,7 @@ def _read_lanes(data, longest, v, x, reports):
                 _go_on(data, t, lane, v, reports)
 
 
-@_jit
+@_jit_inner
 def _restore_alone(lane, size, v, x):
     """Undo the prediction of a frame in 64 bits, for what the lanes can't do."""
     order, shift = v[_ORDER, lane], v[_SHIFT, lane]
@@ -959,7 +969,7 @@ def _restore_alone(lane, size, v, x):
         x[t * LANES + lane] += total >> shift
 
 
-@_jit
+@_jit_inner
 def _plan_restoring(v, c, x):
     """Restore what lanes can't, set their coefficients; return the most that a lane has."""
     c[:_WARM] = 0
@@ -1046,7 +1056,7 @@ def _zipped(width: int) -> Any:
     return ir.Constant(ir.VectorType(ir.IntType(32), 2 * other), order)
 
 
-@_jit
+@_jit_inner
 def _copy_alone(lane, first, last, v, c, x, out):
     """Copy samples `first` to `last` of a lane; note in `c` if any is beyond 16 bits."""
     wasted, bound = c[_SHIFTED, lane], c[_BOUND, lane]
@@ -1056,7 +1066,7 @@ def _copy_alone(lane, first, last, v, c, x, out):
         out[v[_PLACE, lane] + t] = np.int16(value << wasted)
 
 
-@_jit
+@_jit_inner
 def _wanted(lane, v):
     """Return which samples of a lane's frame are in its window: from, to; or 0, 0."""
     first = max(v[_START, lane] - v[_SAMPLE, lane], 0)
@@ -1064,7 +1074,7 @@ def _wanted(lane, v):
     return (first, last) if first < last else (np.int64(0), np.int64(0))
 
 
-@_jit
+@_jit_inner
 def _plan_copying(v, c):
     """Set what is copied of each lane's frame as vectors; return from which sample on to which."""
     low, high = np.int64(_MAX_BLOCK), np.int64(0)
@@ -1084,7 +1094,7 @@ def _plan_copying(v, c):
     return low, high
 
 
-@_jit
+@_jit_inner
 def _restore_lanes(longest, v, c, x, out):
     """Undo the prediction of all lanes, and copy of each lane's frame what lies in its window.
 
@@ -1110,7 +1120,7 @@ def _restore_lanes(longest, v, c, x, out):
         _copy_alone(lane, v[_TO, lane], last, v, c, x, out)
 
 
-@_jit
+@_jit_inner
 def _end_frames(data, check, v, x, reports):
     """Read the frames that had to wait, and check all."""
     for lane in range(LANES):
@@ -1126,7 +1136,7 @@ def _end_frames(data, check, v, x, reports):
                 _fail(lane, status, v, reports)
 
 
-@_jit
+@_jit_inner
 def _next_frames(v, c, reports):
     """Have each lane go behind its frame, unless that held samples beyond 16 bits."""
     for lane in range(LANES):
