@@ -16,7 +16,7 @@ No function raises; a negative position is a status. What keeps reads and writes
 - a lane without a code to read is given those ones of the padding, one bit for each code;
 - a frame's header bounds its samples by `x`, and partitions add up to exactly the frame;
 - a frame is copied only where it and the window overlap, and the window lies in its row.
-Numba lets a negative index wrap, so that a wrong one would still stay within its array.
+`data` reaches from the first clip's memory to the last one's, whatever lies in between.
 """
 # Tuples of status and values and long argument lists, where Python would have exceptions and
 # objects: both would cost an allocation for each frame.
