@@ -84,17 +84,11 @@ def _start_loading() -> threading.Thread:
 
 @functools.cache
 def _load_kernel() -> Any:
-    """Return the compiled module, after one clip of no bytes has had it compiled."""
+    """Return the compiled module, after a call without clips has had it compiled."""
     from loader import flac_kernel as kernel  # heavy, see above
 
-    _call(
-        kernel,
-        _joined([kernel.PADDING]),
-        np.zeros((1, kernel.WINDOW_FIELDS), np.int64),
-        np.zeros((1, 1), np.int16),
-        1,
-        True,
-    )
+    no_clips = np.zeros((0, kernel.WINDOW_FIELDS), np.int64)
+    _call(kernel, _joined([kernel.PADDING]), no_clips, np.zeros((1, 1), np.int16), 1, True)
     return kernel
 
 
@@ -158,7 +152,14 @@ def _call(
     """Run the kernel on clips and return its reports."""
     reports = np.zeros((len(windows), kernel.REPORT_FIELDS), dtype=np.int64)
     kernel.decode_windows(
-        slab, windows, sample_rate_hz, wave_BT.reshape(-1), verify_checksums, reports
+        slab.ctypes.data,
+        len(slab),
+        len(slab) - len(kernel.PADDING),
+        windows,
+        sample_rate_hz,
+        wave_BT.reshape(-1),
+        verify_checksums,
+        reports,
     )
     return reports
 
@@ -175,8 +176,7 @@ def _in_one_piece(kernel: Any, clips: Sequence[ClipWindow]) -> tuple[NDArray[np.
 
 
 def _joined(datas: Sequence[bytes | memoryview]) -> NDArray[np.uint8]:
-    # A `bytearray`, because numba compiles anew for an array that can't be written.
-    return np.frombuffer(bytearray().join(datas), np.uint8)
+    return np.frombuffer(b"".join(datas), np.uint8)
 
 
 def _check_fits(clip: ClipWindow, shape: tuple[int, ...]) -> None:

@@ -11,12 +11,12 @@ no more windows takes half of what another has left. What a lane does rarely is 
 number after the other.
 
 No function raises; a negative position is a status. What keeps reads and writes in bounds:
-- `data` ends with `PADDING`, and a read begins at most 24 bytes behind its clip;
+- a read begins at most 24 bytes behind its clip, and `READ_BEHIND` bytes can be read there;
 - codes are read in lanes only as many as end there even if each is of `_LONGEST` bits;
 - a lane without a code to read is given those ones of the padding, one bit for each code;
 - a frame's header bounds its samples by `x`, and partitions add up to exactly the frame;
 - a frame is copied only where it and the window overlap, and the window lies in its row.
-Numba lets a negative index wrap, so that a wrong one would still stay within its array.
+`data` reaches from the first clip's memory to the last one's, whatever lies in between.
 """
 # Tuples of status and values and long argument lists, where Python would have exceptions and
 # objects: both would cost an allocation for each frame.
@@ -37,6 +37,8 @@ _CHUNK = 1024
 """Most samples that the lanes go before each looks where it is."""
 _NUM_ZEROS, _NUM_ONES = 32, _CHUNK // 8 + 32
 PADDING = bytes(_NUM_ZEROS) + b"\xff" * _NUM_ONES
+READ_BEHIND = _NUM_ZEROS
+"""Bytes behind a clip that may be read, whatever they are."""
 
 BEGIN, END, START, NUM, CLIP, OUT = range(6)
 WINDOW_FIELDS = 6
@@ -85,8 +87,9 @@ _PART_NEXT = 31  # sample before which nothing changes for the lane
 _FROM = 32  # samples of the frame that are copied as vectors: from, to
 _TO = 33
 _PLACE = 34  # where in the output the frame's first sample belongs
-_ALONE = 35  # coefficients of the prediction, `_MAX_ORDER` rows
-_LANE_FIELDS = 35 + 32
+_ONES = 35  # bit at which the ones of the padding begin
+_ALONE = 36  # coefficients of the prediction, `_MAX_ORDER` rows
+_LANE_FIELDS = 36 + 32
 # Likewise, but int32, as the vectors of the prediction and of the copying are.
 _SHIFTS = 12  # behind the coefficients, the last sample's first
 _SHIFTED = 13  # wasted bits
@@ -139,14 +142,23 @@ _FIXED = np.array(
 )
 
 
-def _jit(function: Callable[..., Any]) -> Any:
+def _jit(function: Callable[..., Any], **options: bool) -> Any:
+    compiled: Any = numba.njit  # its types leave out `_nrt`
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        return compiled(nogil=True, cache=True, **options)(function)
     except RuntimeError:  # neither beside this file nor in the user's cache folder can be written
-        return numba.njit(nogil=True)(function)
+        return compiled(nogil=True, **options)(function)
 
 
-@_jit
+def _jit_inner(function: Callable[..., Any]) -> Any:
+    """Compile what makes no array.
+
+    Without numba's runtime, holders of the arguments aren't counted at each call: a tenth of all.
+    """
+    return _jit(function, _nrt=False)
+
+
+@_jit_inner
 def _load(data, byte):
     """Return 8 bytes as a big-endian number; LLVM makes one load of it."""
     at = np.uint64(byte)
@@ -156,20 +168,20 @@ def _load(data, byte):
     return value
 
 
-@_jit
+@_jit_inner
 def _bits(data, position, num_bits):
     """Return up to 32 bits; the caller checks that they lie in the clip."""
     window = _load(data, position >> 3) << np.uint64(position & 7)
     return np.int64(window >> np.uint64(32)) >> (32 - num_bits)
 
 
-@_jit
+@_jit_inner
 def _signed(data, position, num_bits):
     value = _bits(data, position, num_bits)
     return value - ((value >> (num_bits - 1)) << num_bits) if num_bits else 0
 
 
-@_jit
+@_jit_inner
 def _remainder(high, low):
     """Return the CRC-16 of 16 bytes in two numbers."""
     crc = np.uint64(0)
@@ -182,7 +194,7 @@ def _remainder(high, low):
     return crc
 
 
-@_jit
+@_jit_inner
 def _crc16_by_tables(data, start, stop):
     crc, at = np.uint64(0), start
     while at + 16 <= stop:
@@ -195,7 +207,7 @@ def _crc16_by_tables(data, start, stop):
     return np.int64(crc)
 
 
-@_jit
+@_jit_inner
 def _crc16_by_products(data, start, stop):
     """Return the same, 3 x faster, on a machine that multiplies without carrying."""
     # That the first part is shorter doesn't matter: zeros ahead of it don't change the CRC.
@@ -276,7 +288,7 @@ def _crc16_of_power(exponent: int) -> int:
 _crc16 = _crc16_by_products if _MULTIPLIES else _crc16_by_tables
 
 
-@_jit
+@_jit_inner
 def _coded_number(data, at):
     """Return the number in UTF-8's manner at a byte (-1: none), and the byte behind it."""
     first = np.int64(data[at])
@@ -296,7 +308,7 @@ def _coded_number(data, at):
     return number, at + width
 
 
-@_jit
+@_jit_inner
 def _block_size(data, at, code):
     """Return the samples of a block-size code, and the byte behind its optional field."""
     if code == 6:
@@ -310,7 +322,7 @@ def _block_size(data, at, code):
     return np.int64(1) << code, at
 
 
-@_jit
+@_jit_inner
 def _header(data, start, stop):
     """Return (block size or 0 for no header, number, whether blocks vary, byte behind it)."""
     none = np.int64(0), np.int64(0), np.int64(0), start
@@ -332,7 +344,7 @@ def _header(data, start, stop):
     return size, number, np.int64(data[start + 1] & 1), at + 1
 
 
-@_jit
+@_jit_inner
 def _long_code(data, position, end, bits):
     """Read one Rice code of any length; return it and the position behind it, or (0, -1)."""
     quotient = np.int64(0)
@@ -350,7 +362,7 @@ def _long_code(data, position, end, bits):
     return value, position
 
 
-@_jit
+@_jit_inner
 def _plain(data, position, end, width, x, at, stop):
     """Read numbers of `width` bits into `x[at:stop:LANES]`; return what `_rice` does."""
     if position + (stop - at + LANES - 1) // LANES * width > end:
@@ -362,7 +374,7 @@ def _plain(data, position, end, width, x, at, stop):
     return position
 
 
-@_jit
+@_jit_inner
 def _read_alone(data, end, lane, t, stop, v, x):
     """Read samples t to `stop` of a lane's partition; return the position behind them, or -1."""
     position, bits = v[_POSITION, lane], v[_BITS, lane]
@@ -377,7 +389,7 @@ def _read_alone(data, end, lane, t, stop, v, x):
     return position
 
 
-@_jit
+@_jit_inner
 def _open_parts(data, end, lane, t, v):
     """Read the head of the partition that begins at sample t, if one does; return False if cut."""
     # The first partition may be empty, and the second one begins there too.
@@ -396,7 +408,7 @@ def _open_parts(data, end, lane, t, v):
     return True
 
 
-@_jit
+@_jit_inner
 def _begin_residual(data, end, lane, order, size, v, x):
     """Read what follows the warm-up samples, alone, up to where lanes go on; return a status."""
     position = v[_POSITION, lane]
@@ -420,7 +432,7 @@ def _begin_residual(data, end, lane, order, size, v, x):
     return np.int64(OK)
 
 
-@_jit
+@_jit_inner
 def _begin_predicted(data, end, lane, order, depth, is_linear, size, v, x):
     """Read a FIXED or LPC subframe up to where lanes go on; return a status."""
     shift, precision, position = np.int64(0), np.int64(0), v[_POSITION, lane]
@@ -446,7 +458,7 @@ def _begin_predicted(data, end, lane, order, depth, is_linear, size, v, x):
     return _begin_residual(data, end, lane, order, size, v, x)
 
 
-@_jit
+@_jit_inner
 def _subframe_head(data, body, lane, v):
     """Read kind and wasted bits of a subframe; return the kind, -1 for too many wasted bits."""
     position = 8 * body
@@ -463,7 +475,7 @@ def _subframe_head(data, body, lane, v):
     return kind
 
 
-@_jit
+@_jit_inner
 def _write_plain(data, lane, is_constant, size, v, out):
     """Write a CONSTANT or VERBATIM subframe to where it belongs; return a status."""
     position, wasted = v[_POSITION, lane], v[_WASTED, lane]
@@ -482,7 +494,7 @@ def _write_plain(data, lane, is_constant, size, v, out):
     return np.int64(OK)
 
 
-@_jit
+@_jit_inner
 def _end_frame(data, lane, check, v):
     """Check a frame that was read to its end; return a status."""
     stop = (v[_POSITION, lane] + 7) >> 3
@@ -496,7 +508,7 @@ def _end_frame(data, lane, check, v):
     return np.int64(OK)
 
 
-@_jit
+@_jit_inner
 def _begin_frame(data, lane, check, v, x, out):
     """Begin to read a lane's next frame; return a status. Leaves `size` 0 if it is done whole."""
     end = v[_END, lane]
@@ -524,7 +536,7 @@ def _begin_frame(data, lane, check, v, x, out):
     return status
 
 
-@_jit
+@_jit_inner
 def _fail(lane, status, v, reports):
     """End a lane's window with a status; or begin it anew, where it began at a frame searched for.
 
@@ -539,7 +551,7 @@ def _fail(lane, status, v, reports):
         v[_WINDOW, lane] = -1
 
 
-@_jit
+@_jit_inner
 def _next_header(data, start, stop, end):
     """Return where the next bytes that pass for a header begin, before `stop`, or -1."""
     at = start
@@ -550,7 +562,7 @@ def _next_header(data, start, stop, end):
     return np.int64(-1)
 
 
-@_jit
+@_jit_inner
 def _seek(data, lane, v):
     """Take a lane to a frame at or before its first wanted sample: by bytes alone, not proven.
 
@@ -578,7 +590,7 @@ def _seek(data, lane, v):
     v[_AT, lane], v[_SAMPLE, lane] = low, sample
 
 
-@_jit
+@_jit_inner
 def _first_frame(data, begin, end, report):
     """Read STREAMINFO into `report[2:]`; return the byte behind the metadata, or -1."""
     if end - begin < 42 or _bits(data, begin * 8, 32) != 0x664C6143:
@@ -597,7 +609,7 @@ def _first_frame(data, begin, end, report):
     return at if at <= end else np.int64(-1)
 
 
-@_jit
+@_jit_inner
 def _begin_window(data, windows, number, rate, lane, v, reports):
     """Give a lane a window, unless the clip is another than expected: that goes in the report."""
     window, report = windows[number], reports[number]
@@ -620,7 +632,7 @@ def _begin_window(data, windows, number, rate, lane, v, reports):
         _seek(data, lane, v)
 
 
-@_jit
+@_jit_inner
 def _take_half(data, lane, v):
     """Give an idle lane half of what the one with most samples left has; return whether it did.
 
@@ -635,14 +647,15 @@ def _take_half(data, lane, v):
     size = v[_NOMINAL, busy]
     if most < max(_LEAST_FRAMES * size, _LEAST_SAMPLES):
         return False
-    v[: _SAMPLE + 1, lane] = v[: _SAMPLE + 1, busy]
+    for field in range(_SAMPLE + 1):
+        v[field, lane] = v[field, busy]
     middle = v[_STOP, busy] - most // (2 * size) * size
     v[_STOP, busy] = v[_START, lane] = middle
     _seek(data, lane, v)
     return True
 
 
-@_jit
+@_jit_inner
 def _fill_lane(data, windows, next_window, rate, lane, check, v, x, out, reports):
     """Bring the next predicted frame into a lane; return the next window that no lane had yet."""
     v[_SIZE, lane] = v[_LANE_STOP, lane] = 0
@@ -880,10 +893,10 @@ def _read_codes(_context, data, v, x, _t, _stop):
     return t(data, v, x, t, t), build
 
 
-@_jit
+@_jit_inner
 def _go_on(data, t, lane, v, reports):
     """Have a lane read in lanes from sample t on, if its frame goes on and so its codes can be."""
-    v[_READING, lane], v[_PARAMETER, lane] = 8 * (len(data) - _NUM_ONES), 0
+    v[_READING, lane], v[_PARAMETER, lane] = v[_ONES, lane], 0
     v[_READ_END, lane] = v[_PART_NEXT, lane] = _NEVER
     if t >= v[_LANE_STOP, lane]:
         return
@@ -897,7 +910,7 @@ def _go_on(data, t, lane, v, reports):
         v[_READ_END, lane] = end + 2 * _LONGEST
 
 
-@_jit
+@_jit_inner
 def _end_part(data, t, lane, v, x, reports):
     """End the partition of a lane before sample t; read it, if it could not be read in lanes."""
     end = 8 * v[_END, lane]
@@ -910,7 +923,7 @@ def _end_part(data, t, lane, v, x, reports):
         _fail(lane, CUT, v, reports)
 
 
-@_jit
+@_jit_inner
 def _read_long(data, t, v, x, reports):
     """Read sample t alone in the lanes where such are read: in one it has a long code, or none."""
     for lane in range(LANES):
@@ -923,7 +936,7 @@ def _read_long(data, t, v, x, reports):
                 _go_on(data, t, lane, v, reports)
 
 
-@_jit
+@_jit_inner
 def _read_lanes(data, longest, v, x, reports):
     """Read the codes of all lanes to the ends of their frames."""
     t = np.int64(_WARM)
@@ -945,7 +958,7 @@ def _read_lanes(data, longest, v, x, reports):
                 _go_on(data, t, lane, v, reports)
 
 
-@_jit
+@_jit_inner
 def _restore_alone(lane, size, v, x):
     """Undo the prediction of a frame in 64 bits, for what the lanes can't do."""
     order, shift = v[_ORDER, lane], v[_SHIFT, lane]
@@ -956,9 +969,9 @@ def _restore_alone(lane, size, v, x):
         x[t * LANES + lane] += total >> shift
 
 
-@_jit
-def _restore_lanes(longest, v, c, x):
-    """Undo the prediction of all lanes; behind a frame's samples up to a step more is changed."""
+@_jit_inner
+def _plan_restoring(v, c, x):
+    """Restore what lanes can't, set their coefficients; return the most that a lane has."""
     c[:_WARM] = 0
     most = np.int64(0)
     for lane in range(LANES):
@@ -973,11 +986,7 @@ def _restore_lanes(longest, v, c, x):
         for place in range(order):
             c[place, lane] = v[_ALONE + place, lane]
         c[_SHIFTS, lane] = v[_SHIFT, lane]
-    for t in range(_WARM, longest, _STEPS):
-        if most > 8:
-            _steps_12(x, t * LANES, c)
-        else:
-            _steps_8(x, t * LANES, c)
+    return most
 
 
 @numba.extending.intrinsic
@@ -1047,7 +1056,7 @@ def _zipped(width: int) -> Any:
     return ir.Constant(ir.VectorType(ir.IntType(32), 2 * other), order)
 
 
-@_jit
+@_jit_inner
 def _copy_alone(lane, first, last, v, c, x, out):
     """Copy samples `first` to `last` of a lane; note in `c` if any is beyond 16 bits."""
     wasted, bound = c[_SHIFTED, lane], c[_BOUND, lane]
@@ -1057,35 +1066,61 @@ def _copy_alone(lane, first, last, v, c, x, out):
         out[v[_PLACE, lane] + t] = np.int16(value << wasted)
 
 
-@_jit
-def _copy_lanes(v, c, x, out):
-    """Copy of each lane's frame what lies in its window."""
+@_jit_inner
+def _wanted(lane, v):
+    """Return which samples of a lane's frame are in its window: from, to; or 0, 0."""
+    first = max(v[_START, lane] - v[_SAMPLE, lane], 0)
+    last = min(v[_STOP, lane] - v[_SAMPLE, lane], v[_SIZE, lane])
+    return (first, last) if first < last else (np.int64(0), np.int64(0))
+
+
+@_jit_inner
+def _plan_copying(v, c):
+    """Set what is copied of each lane's frame as vectors; return from which sample on to which."""
     low, high = np.int64(_MAX_BLOCK), np.int64(0)
     for lane in range(LANES):
-        v[_FROM, lane], v[_TO, lane] = 0, 0
-        if v[_SIZE, lane]:
-            sample = v[_SAMPLE, lane]
-            v[_FROM, lane] = max(v[_START, lane] - sample, 0)
-            v[_TO, lane] = min(v[_STOP, lane] - sample, v[_SIZE, lane])
-            v[_PLACE, lane] = v[_ORIGIN, lane] + sample
-            bound = 1 << (_SAMPLE_BITS - 1 - v[_WASTED, lane])
-            c[_SHIFTED, lane], c[_BOUND, lane] = v[_WASTED, lane], bound
-            c[_BEYOND, lane], c[_OUTSIDE, lane] = ~(2 * bound - 1), 0
-            # A frame ahead of the window has nothing to copy.
-            if v[_FROM, lane] < v[_TO, lane]:
-                low, high = min(low, v[_FROM, lane]), max(high, v[_TO, lane])
-    for lane in range(LANES):
-        first, last = v[_FROM, lane], v[_TO, lane]
+        first, last = _wanted(lane, v)
+        # A frame ahead of the window has nothing to copy.
         if first < last:
-            v[_FROM, lane] = min(first + (low - first) % LANES, last)
-            v[_TO, lane] = max(last - (last - low) % LANES, v[_FROM, lane])
-            _copy_alone(lane, first, v[_FROM, lane], v, c, x, out)
-            _copy_alone(lane, v[_TO, lane], last, v, c, x, out)
-    for t in range(low, high, LANES):
+            low, high = min(low, first), max(high, last)
+    for lane in range(LANES):
+        first, last = _wanted(lane, v)
+        v[_FROM, lane] = min(first + (low - first) % LANES, last)
+        v[_TO, lane] = max(last - (last - low) % LANES, v[_FROM, lane])
+        v[_PLACE, lane] = v[_ORIGIN, lane] + v[_SAMPLE, lane]
+        bound = 1 << (_SAMPLE_BITS - 1 - v[_WASTED, lane])
+        c[_SHIFTED, lane], c[_BOUND, lane] = v[_WASTED, lane], bound
+        c[_BEYOND, lane], c[_OUTSIDE, lane] = ~(2 * bound - 1), 0
+    return low, high
+
+
+@_jit_inner
+def _restore_lanes(longest, v, c, x, out):
+    """Undo the prediction of all lanes, and copy of each lane's frame what lies in its window.
+
+    Behind a frame's samples up to a step more is changed. What is restored is copied at once:
+    restoring waits for one result after the other, and meanwhile there is time to copy.
+    """
+    most = _plan_restoring(v, c, x)
+    low, high = _plan_copying(v, c)
+    at = low
+    for t in range(_WARM, longest, _STEPS):
+        if most > 8:
+            _steps_12(x, t * LANES, c)
+        else:
+            _steps_8(x, t * LANES, c)
+        if at <= t and at < high:
+            _copy_block(x, at, v, c, out)
+            at += LANES
+    for t in range(at, high, LANES):
         _copy_block(x, t, v, c, out)
+    for lane in range(LANES):
+        first, last = _wanted(lane, v)
+        _copy_alone(lane, first, v[_FROM, lane], v, c, x, out)
+        _copy_alone(lane, v[_TO, lane], last, v, c, x, out)
 
 
-@_jit
+@_jit_inner
 def _end_frames(data, check, v, x, reports):
     """Read the frames that had to wait, and check all."""
     for lane in range(LANES):
@@ -1101,7 +1136,7 @@ def _end_frames(data, check, v, x, reports):
                 _fail(lane, status, v, reports)
 
 
-@_jit
+@_jit_inner
 def _next_frames(v, c, reports):
     """Have each lane go behind its frame, unless that held samples beyond 16 bits."""
     for lane in range(LANES):
@@ -1113,12 +1148,24 @@ def _next_frames(v, c, reports):
                 v[_SAMPLE, lane] += v[_SIZE, lane]
 
 
+@numba.extending.intrinsic
+def _pointer(_context, address):
+    kind = numba.types.CPointer(numba.types.uint8)
+
+    def build(context, builder, _signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(kind))
+
+    return kind(address), build
+
+
 @_jit
-def decode_windows(data, windows, rate, out, check, reports):
+def decode_windows(base, size, padding, windows, rate, out, check, reports):
     """Decode windows of clips.
 
     Args:
-        data: uint8; the clips, and `PADDING` behind them.
+        base: Address of the memory that the clips lie in, and others may too.
+        size: Its bytes.
+        padding: Where in it `PADDING` lies. Behind each clip lie `READ_BEHIND` bytes more.
         windows: int64 (windows, `WINDOW_FIELDS`). A window has at least 1 sample, and the output
             has room for it.
         rate: Of all clips.
@@ -1128,7 +1175,8 @@ def decode_windows(data, windows, rate, out, check, reports):
     """
     x = np.empty((_MAX_BLOCK + _STEPS) * LANES, np.int32)
     v, c = np.zeros((_LANE_FIELDS, LANES), np.int64), np.zeros((_LANE_VECTORS, LANES), np.int32)
-    v[_WINDOW] = -1
+    v[_WINDOW], v[_ONES] = -1, 8 * (padding + _NUM_ZEROS)
+    data = numba.carray(_pointer(base), size)
     next_window = np.int64(0)
     while True:
         for lane in range(LANES):
@@ -1140,6 +1188,5 @@ def decode_windows(data, windows, rate, out, check, reports):
             return
         _read_lanes(data, longest, v, x, reports)
         _end_frames(data, check, v, x, reports)
-        _restore_lanes(longest, v, c, x)
-        _copy_lanes(v, c, x, out)
+        _restore_lanes(longest, v, c, x, out)
         _next_frames(v, c, reports)
