@@ -134,11 +134,10 @@ class MelSpectrum(nn.Module):
             return exact_product(spectrum_BFS, self.bank_MS.T).transpose(1, 2)
         # Bins first, so that a band's are rows, which the product takes as they lie.
         spectrum_SP = spectrum_BFS.flatten(end_dim=1).T
-        parts = [
-            filters_MS @ spectrum_SP[band.bins]
-            for band, filters_MS in zip(self._bands, self._filters, strict=True)
-        ]
-        energy_MP = torch.cat(parts).float()
+        shape_MP = (len(self.bank_MS), spectrum_SP.shape[1])
+        energy_MP = spectrum_SP.new_empty(shape_MP, dtype=torch.float32)
+        for band, filters_MS in zip(self._bands, self._filters, strict=True):
+            energy_MP[band.mels] = filters_MS @ spectrum_SP[band.bins]
         return energy_MP.reshape(-1, *spectrum_BFS.shape[:2]).transpose(0, 1)
 
     def _log(self, energy_BMF: Tensor) -> Tensor:
