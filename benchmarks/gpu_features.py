@@ -6,7 +6,7 @@ unless told not to, and how far each is off stands in the table.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from benchmarks.gpu_timing import copy_bytes_per_second, measure, with_peak_byte
 from benchmarks.gpu_ways import FRONT_ENDS, Way, ways
 from loader.augment import units_per_db
 from loader.features import LogMel, LogMelConfig, presets
+from loader.features.fused import FusedLogMel
 
 TOLERANCE_DB = 0.01
 PEER_TOLERANCE_DB = 0.2
@@ -32,8 +33,7 @@ _HEADER = (
 def check_presets(device: torch.device, names: Sequence[str]) -> Section:
     """Compare log-mel presets on the device with themselves on a CPU, TF32 allowed."""
     rows, off_by, problems = [], {}, []
-    for name in names:
-        module = LogMel.preset(name)
+    for name, module in _modules(device, names).items():
         wave_BT, num_samples_B = uneven_batch(module.config)
         expected_BMF = module(wave_BT, num_samples_B)
         with _tf32_allowed():
@@ -56,6 +56,17 @@ def check_presets(device: torch.device, names: Sequence[str]) -> Section:
         data={"off_by_db": off_by},
         problems=problems,
     )
+
+
+def _modules(device: torch.device, names: Sequence[str]) -> dict[str, LogMel]:
+    """Return the presets' front ends and, on CUDA, the fused ones of those that have one."""
+    modules = {}
+    for name in names:
+        modules[name] = LogMel.preset(name)
+        if device.type == "cuda":
+            with suppress(ValueError):
+                modules[f"{name}, fused kernel"] = FusedLogMel.preset(name)
+    return modules
 
 
 def log_mel_presets(device: torch.device) -> list[str]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.gpu_timing import graphed
 from loader.features import LogMel
+from loader.features.fused import FusedLogMel
 
 OURS = "melstream"
 FRONT_ENDS = ("panns", "ast")
@@ -50,6 +51,7 @@ def ways(front_end: str, device: torch.device) -> list[Way]:
         _compiled(OURS, ours, device, is_ours=True),
         *_graphed(OURS, ours, device, is_ours=True),
         *_graphed(f"{OURS}, compiled", lambda: _compile(ours(), device), device, is_ours=True),
+        *_fused(front_end, device),
     ]
     for name, make in _PEERS[front_end].items():
         if find_spec(name.partition(" ")[0]) is None:
@@ -60,6 +62,17 @@ def ways(front_end: str, device: torch.device) -> list[Way]:
             made.append(_compiled(name, theirs, device, is_ours=False))
             made += _graphed(name, theirs, device, is_ours=False)
     return made
+
+
+def _fused(front_end: str, device: torch.device) -> list[Way]:
+    """Return the ways of the one kernel, which only CUDA has."""
+
+    def ours() -> FrontEnd:
+        return FusedLogMel.preset(front_end).to(device)
+
+    name = f"{OURS}, fused kernel"
+    graphs = _graphed(name, ours, device, is_ours=True)
+    return [_plain(name, ours, is_ours=True), *graphs] if device.type == "cuda" else []
 
 
 # A front end is made when its way is prepared: what fails then is that way's, not the others'.

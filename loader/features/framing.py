@@ -27,7 +27,7 @@ def prepared_wave(
         wave_BT = _silenced_beyond(wave_BT, num_samples_B)
     if config.clip_samples is not None:
         wave_BT, num_samples_B = _filled_clips(wave_BT, num_samples_B, config)
-    if config.remove_clip_mean:
+    if config.remove_clip_mean and not _frames_remove_it(wave_BT, config):
         wave_BT = _without_mean(wave_BT, num_samples_B)
     if config.preemphasis in ("clip", "clip_short"):
         wave_BT, num_samples_B = _emphasised(wave_BT, num_samples_B, config)
@@ -74,6 +74,12 @@ def _filled_clips(
     if config.fill == "repeat_whole":
         filled_BT = filled_BT.where(sample_T < target // length_BK * length_BK, 0.0)
     return filled_BT, None
+
+
+def _frames_remove_it(wave_BT: Tensor, config: LogMelConfig) -> bool:
+    """Return whether the clip's mean goes with that of each frame, to all digits that count."""
+    in_frames = config.preemphasis == "frame" and config.edges == "none"
+    return in_frames and wave_BT.dtype == torch.float64
 
 
 def _without_mean(wave_BT: Tensor, num_samples_B: Tensor | None) -> Tensor:

@@ -140,7 +140,7 @@ class LogMel(nn.Module):
     def _finished(self, mel_BMF: Tensor, is_own_BF: Tensor | None) -> Tensor:
         """Fill the frames beyond each clip, limit the range, standardise."""
         config = self.config
-        if is_own_BF is not None:
+        if is_own_BF is not None and (config.max_range is not None or config.frame_fill is None):
             mel_BMF = mel_BMF.where(is_own_BF[:, None], config.floor_db)
         if config.max_range is not None:
             lowest_B = mel_BMF.amax(dim=(1, 2)) - config.max_range
@@ -148,7 +148,8 @@ class LogMel(nn.Module):
         if is_own_BF is not None and config.frame_fill is not None:
             mel_BMF = mel_BMF.where(is_own_BF[:, None], config.frame_fill)
         if config.mean != 0 or config.std != 1:
-            mel_BMF = (mel_BMF - config.mean) / config.std
+            # In place: fresh memory costs a CPU more than the arithmetic.
+            mel_BMF = mel_BMF.sub_(config.mean).div_(config.std)
         if config.clip_norm != "none":
             with_std = config.clip_norm == "mean_std"
             mel_BMF = standardised_clips(mel_BMF, is_own_BF, with_std=with_std)

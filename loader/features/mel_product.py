@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_MELS_IN_BAND = 32
+_MELS_IN_BAND = 16
 # float32 keeps 23 bits behind the point, TF32 the first 10 of them.
 _TF32_BITS = ~((1 << 13) - 1)
 
@@ -30,7 +30,7 @@ class Band:
 def bands_of(bank_MS: Tensor) -> tuple[Band, ...]:
     """Return the filters in groups, with the bins that each group needs, at least one.
 
-    Most of a bank is zeros: of 64 filters, half the products are left over, of 128 a third.
+    Most of a bank is zeros: of 64 filters a quarter of the products is left over, of 128 an eighth.
     """
     bands = []
     for start in range(0, bank_MS.shape[0], _MELS_IN_BAND):

@@ -50,7 +50,7 @@ class MelSpectrum(nn.Module):
         # For the CPU, in float64; no buffers, since not every device holds such numbers.
         self._window_W = window_W
         self._bands = bands_of(bank_MS)
-        self._filters = [bank_MS[band.mels, band.bins].T.contiguous() for band in self._bands]
+        self._filters = [bank_MS[band.mels, band.bins].contiguous() for band in self._bands]
 
     def forward(self, frames_BFW: Tensor) -> Tensor:
         """Return mel_BMF, not yet standardised; frames may overlap in memory."""
@@ -63,10 +63,15 @@ class MelSpectrum(nn.Module):
             return self.in_blocks(frames_BFW)
         return self.at_once(frames_BFW)
 
-    def at_once(self, frames_BFW: Tensor) -> Tensor:
-        """Return mel_BMF from all frames in one go."""
-        spectrum_BFS = self._spectrum(frames_BFW)
-        return self._log(self._energy(spectrum_BFS)).transpose(1, 2).contiguous()
+    def at_once(self, frames_BFW: Tensor, place_BFN: Tensor | None = None) -> Tensor:
+        """Return mel_BMF from all frames in one go.
+
+        Args:
+            frames_BFW: The frames.
+            place_BFN: Zeros, for so many frames or more, where the windowed ones may be written.
+        """
+        spectrum_BFS = self._spectrum(frames_BFW, place_BFN)
+        return self._log(self._energy(spectrum_BFS)).contiguous()
 
     def in_blocks(self, frames_BFW: Tensor) -> Tensor:
         """Return the same, some rows or some frames of a row at a time."""
@@ -74,57 +79,74 @@ class MelSpectrum(nn.Module):
         mel_BMF = torch.empty(num_rows, self.config.num_mels, num_frames)
         block = max(1, _BLOCK_SAMPLES * torch.get_num_threads() // self.config.n_fft)
         rows = max(1, block // max(1, num_frames))
+        # One place for the windowed frames of all blocks: fresh memory costs as much as filling it.
+        place_BFN = frames_BFW.new_zeros(
+            min(rows, num_rows), min(block, num_frames), self.config.n_fft
+        )
         for row in range(0, num_rows, rows):
             for frame in range(0, num_frames, block):
                 part = (slice(row, row + rows), slice(frame, frame + block))
-                mel_BMF[part[0], :, part[1]] = self.at_once(frames_BFW[part])
+                mel_BMF[part[0], :, part[1]] = self.at_once(frames_BFW[part], place_BFN)
         return mel_BMF
 
-    def _spectrum(self, frames_BFW: Tensor) -> Tensor:
+    def _spectrum(self, frames_BFW: Tensor, place_BFN: Tensor | None) -> Tensor:
         """Return power_BFS, or magnitude."""
-        window_W = self._window_W if frames_BFW.device.type == "cpu" else self.window_W
-        if self.config.preemphasis == "frame":
-            windowed_BFN = self._emphasised(frames_BFW, window_W)
-        else:
-            windowed_BFN = frames_BFW * window_W
-        spectrum_BFS = torch.fft.rfft(windowed_BFN, n=self.config.n_fft)
+        spectrum_BFS = torch.fft.rfft(self._windowed(frames_BFW, place_BFN), n=self.config.n_fft)
         # Not abs() ** 2, whose square root costs time and, at zero, the gradient.
-        power_BFS = torch.addcmul(spectrum_BFS.real.square(), spectrum_BFS.imag, spectrum_BFS.imag)
+        power_BFS: Tensor = spectrum_BFS.real.square().addcmul_(
+            spectrum_BFS.imag, spectrum_BFS.imag
+        )
         return power_BFS.clamp(min=_TINY_POWER).sqrt() if self.config.magnitude else power_BFS
 
-    def _emphasised(self, frames_BFW: Tensor, window_W: Tensor) -> Tensor:
-        """Return the frames less their means, then emphasised and windowed, with zeros up to n_fft.
+    def _windowed(self, frames_BFW: Tensor, place_BFN: Tensor | None) -> Tensor:
+        """Return the frames windowed, emphasised if asked; with zeros up to n_fft or without."""
+        window_W = self._window_W if frames_BFW.device.type == "cpu" else self.window_W
+        in_frame = self.config.preemphasis == "frame"
+        if place_BFN is None and not in_frame:
+            return frames_BFW * window_W
+        num_rows, num_frames, num_taps = frames_BFW.shape
+        if place_BFN is None:
+            place_BFN = frames_BFW.new_zeros(num_rows, num_frames, self.config.n_fft)
+        place_BFN = place_BFN[:num_rows, :num_frames]
+        windowed_BFW = place_BFN[:, :, :num_taps]
+        if in_frame:
+            self._emphasise(frames_BFW, windowed_BFW)
+            windowed_BFW.mul_(window_W)
+        else:
+            torch.mul(frames_BFW, window_W, out=windowed_BFW)
+        return place_BFN
+
+    def _emphasise(self, frames_BFW: Tensor, result_BFW: Tensor) -> None:
+        """Write the frames less their means, then emphasised.
 
         With m the mean, (x[i] - m) - f (x[i-1] - m) is x[i] - f x[i-1] - (1 - f) m. The sample
         before a frame's first one counts as equal to it.
         """
         factor = self.config.preemphasis_factor
-        mean_BFW = frames_BFW.mean(dim=2, keepdim=True)
-        windowed_BFN = frames_BFW.new_zeros(*frames_BFW.shape[:2], self.config.n_fft)
-        rest_BFW = windowed_BFN[:, :, 1 : len(window_W)]
-        rest_BFW += torch.sub(frames_BFW[:, :, 1:], frames_BFW[:, :, :-1], alpha=factor)
-        rest_BFW -= (1 - factor) * mean_BFW
-        rest_BFW *= window_W[1:]
-        windowed_BFN[:, :, :1] = (frames_BFW[:, :, :1] - mean_BFW) * ((1 - factor) * window_W[0])
-        return windowed_BFN
+        result_BFW.copy_(frames_BFW)
+        result_BFW[:, :, 1:].sub_(frames_BFW[:, :, :-1], alpha=factor)
+        result_BFW[:, :, :1].mul_(1 - factor)
+        result_BFW.sub_(frames_BFW.mean(dim=2, keepdim=True), alpha=1 - factor)
 
     def _energy(self, spectrum_BFS: Tensor) -> Tensor:
-        """Return energy_BFM in float32."""
+        """Return energy_BMF in float32."""
         if spectrum_BFS.device.type != "cpu":
-            return exact_product(spectrum_BFS, self.bank_MS.T)
-        parts = [
-            spectrum_BFS[:, :, band.bins] @ filters_SM
-            for band, filters_SM in zip(self._bands, self._filters, strict=True)
-        ]
-        return torch.cat(parts, dim=2).float()
+            return exact_product(spectrum_BFS, self.bank_MS.T).transpose(1, 2)
+        # Bins first, so that a band's are rows, which the product takes as they lie.
+        spectrum_SP = spectrum_BFS.flatten(end_dim=1).T
+        shape_MP = (len(self.bank_MS), spectrum_SP.shape[1])
+        energy_MP = spectrum_SP.new_empty(shape_MP, dtype=torch.float32)
+        for band, filters_MS in zip(self._bands, self._filters, strict=True):
+            energy_MP[band.mels] = filters_MS @ spectrum_SP[band.bins]
+        return energy_MP.reshape(-1, *spectrum_BFS.shape[:2]).transpose(0, 1)
 
-    def _log(self, energy_BFM: Tensor) -> Tensor:
+    def _log(self, energy_BMF: Tensor) -> Tensor:
         config = self.config
         if config.power_floor:
-            energy_BFM = energy_BFM.clamp(min=config.power_floor)
+            energy_BMF = energy_BMF.clamp(min=config.power_floor)
         if config.power_offset:
-            energy_BFM = energy_BFM + config.power_offset
+            energy_BMF = energy_BMF + config.power_offset
         if config.log == "ln":
-            return energy_BFM.log()
+            return energy_BMF.log()
         # log10 itself: ten times it is exactly the floor in silence.
-        return energy_BFM.log10() * (10 if config.log == "db" else 1)
+        return energy_BMF.log10() * (10 if config.log == "db" else 1)
