@@ -116,11 +116,11 @@ class ClipMaker:
         self._log = log
         self._spool = recipe.spool if recipe.is_network else None
 
-    def make(self, jobs: Sequence[Job]) -> list[Tried]:
+    def make(self, jobs: Sequence[Job]) -> Iterator[Tried]:
         """Try the first of some clips, as many as fit into memory together: one at least.
 
         Several are encoded faster than one by one, see `encode_clips`. Those behind the ones that
-        were tried are left to the caller.
+        were tried are left to the caller. A try is logged when it is given.
         """
         cleaned: list[_Cleaned] = []
         num_bytes = 0
@@ -133,9 +133,8 @@ class ClipMaker:
         clips = [one.clip for one in cleaned if one.clip is not None]
         samples = iter(encode_clips(clips, self._recipe.settings))
         seconds = (time.monotonic() - started) / max(len(clips), 1)
-        return [
-            self._end(one, None if one.clip is None else next(samples), seconds) for one in cleaned
-        ]
+        for one in cleaned:
+            yield self._end(one, None if one.clip is None else next(samples), seconds)
 
     def _clean(self, job: Job) -> _Cleaned:
         """Do all but the encoding."""

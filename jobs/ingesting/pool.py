@@ -77,11 +77,11 @@ def _try_here(
     maker: ClipMaker, jobs: Iterable[Job | None], *, size: int
 ) -> Iterator[tuple[Job, Tried]]:
     for group in _in_groups(jobs, size):
-        left = group
-        while left:
-            made = maker.make(left)
-            yield from zip(left, made, strict=False)
-            left = left[len(made) :]
+        num_made = 0
+        while num_made < len(group):
+            for tried in maker.make(group[num_made:]):
+                yield group[num_made], tried
+                num_made += 1
 
 
 def _try_in_order(
@@ -164,4 +164,4 @@ def _end_with_parent() -> None:
 def _make_in_worker(group: list[Job]) -> list[Tried]:
     if _maker is None:
         raise RuntimeError("the worker process was not initialised")
-    return _maker.make(group)
+    return list(_maker.make(group))
