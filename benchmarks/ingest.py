@@ -10,6 +10,7 @@ don't belong beside ours run in an environment that the script makes (`--peers F
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -37,6 +38,8 @@ SAMPLE = Path("jobs/sample/esc10/audio")
 SOURCE_RATE_HZ = 44_100
 CLIP_SAMPLES = 5 * SOURCE_RATE_HZ
 OURS = "melstream"
+PEER = "soundfile + soxr + webdataset"
+"""The one whose steps are most like ours."""
 PEER_PACKAGES = (
     "av", "librosa", "lhotse", "soundfile", "soxr", "torch==2.11.*", "torchaudio==2.11.*",
     "torchcodec", "webdataset",
@@ -57,6 +60,15 @@ class Timing:
     def clips_per_second(self) -> float:
         """Clips that one core does in a second."""
         return 1000.0 / self.median_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """Wall seconds of a pass by one process, and by each of two at once."""
+
+    way: str
+    one_core_seconds: float
+    two_cores_seconds: float
 
 
 class Way:
@@ -196,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--clips", type=int, default=40)
+    parser.add_argument("--clips", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
     parser.add_argument(
@@ -217,7 +229,7 @@ def main() -> None:
             os.sched_setaffinity(0, {arguments.core})
             stages[kind] = measure_stages(sorted((root / kind).iterdir()), arguments.rounds)
             os.sched_setaffinity(0, range(os.cpu_count() or 1))
-        scaling = measure_scaling(root / "wav", root, num_rounds=arguments.rounds)
+        scaling = measure_scaling(root / "wav", root, python=python, num_rounds=arguments.rounds)
     report = Report(
         machine=machine(),
         command="python -m benchmarks.ingest "
@@ -226,27 +238,46 @@ def main() -> None:
         timings={kind: [asdict(row) for row in rows] for kind, rows in timings.items()},
         left_out=left_out,
         stages={kind: [asdict(row) for row in rows] for kind, rows in stages.items()},
-        scaling=scaling,
+        scaling=[asdict(row) for row in scaling],
     )
     write_report(report, arguments.out)
 
 
-def measure_scaling(clips: Path, out: Path, *, num_rounds: int) -> dict[str, float]:
-    """Time one pass of ours alone, and of two at once on two cores; seconds of wall a pass."""
-    cores = sorted(os.sched_getaffinity(0))
+def measure_scaling(
+    clips: Path, out: Path, *, python: str | None, num_rounds: int
+) -> list[Scaling]:
+    """Time a pass of one process alone, and of two at once on two cores.
+
+    Of ours, and of a peer in the same rounds: two processes share nothing but the machine, so what
+    the peer's two lack of twice the clips is the machine's doing.
+    """
+    cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
-        return {}
-    one, two = [], []
-    pair = [
-        Way(OURS, sys.executable, clips, out / f"scale-{core}", core=core) for core in cores[:2]
-    ]
+        return []
+    pairs = {
+        name: [
+            Way(name, interpreter, clips, out / f"scale-{name[:9]}-{core}", core=core)
+            for core in cores
+        ]
+        for name, interpreter in ((OURS, sys.executable), (PEER, python or sys.executable))
+    }
+    pairs = {name: pair for name, pair in pairs.items() if not any(way.problem for way in pair)}
+    alone: dict[str, list[float]] = {name: [] for name in pairs}
+    together: dict[str, list[float]] = {name: [] for name in pairs}
     for _ in range(num_rounds):
-        one += [_wall(pair[:1]), _wall(pair[1:])]
-        two.append(_wall(pair))
-    for way in pair:
+        for name, pair in pairs.items():
+            alone[name] += [_wall(pair[:1]), _wall(pair[1:])]
+            together[name].append(_wall(pair))
+    for way in itertools.chain.from_iterable(pairs.values()):
         way.close()
-    alone, together = statistics.median(one), statistics.median(two)
-    return {"one_core_seconds": alone, "two_cores_seconds": together, "ratio": 2 * alone / together}
+    return [
+        Scaling(
+            way=name,
+            one_core_seconds=statistics.median(alone[name]),
+            two_cores_seconds=statistics.median(together[name]),
+        )
+        for name in pairs
+    ]
 
 
 def _wall(ways: Sequence[Way]) -> float:
