@@ -78,11 +78,13 @@ class Way:
         self.name = name
         self._folder = f"{clips}/"
         self.rounds: list[dict[str, float]] = []
+        # A file: librosa warns at each M4A, and would wait for a pipe that nobody reads.
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed in `close`
         self._process = subprocess.Popen(
             [python, "benchmarks/ingest_ways.py", name, str(clips), str(out)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             env=os.environ | {"PYTHONPATH": ".", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         )
@@ -103,6 +105,7 @@ class Way:
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+        self._errors.close()
 
     def timing(self, num_clips: int) -> Timing:
         """Sum the rounds up."""
@@ -122,9 +125,10 @@ class Way:
         return json.loads(line) if line else None
 
     def _last_words(self) -> str:
-        _, errors = self._process.communicate()
-        lines = [line for line in errors.splitlines() if line.strip()]
-        return lines[-1].replace(self._folder, "")[:160] if lines else "ended without a word"
+        self._process.communicate()
+        self._errors.seek(0)
+        lines = [line for line in self._errors if line.strip()]
+        return lines[-1].strip().replace(self._folder, "")[:160] if lines else "ended without a word"
 
 
 def make_clips(num_clips: int, folder: Path) -> None:
