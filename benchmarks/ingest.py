@@ -127,8 +127,8 @@ class Way:
     def _last_words(self) -> str:
         self._process.communicate()
         self._errors.seek(0)
-        lines = [line for line in self._errors if line.strip()]
-        return lines[-1].strip().replace(self._folder, "")[:160] if lines else "ended without a word"
+        lines = [line.strip() for line in self._errors if line.strip()]
+        return lines[-1].replace(self._folder, "")[:160] if lines else "ended without a word"
 
 
 def make_clips(num_clips: int, folder: Path) -> None:
