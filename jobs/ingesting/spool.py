@@ -7,9 +7,10 @@ was torn by a power cut is told by its hash, and fetched again.
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -87,18 +88,27 @@ class Spool:
         Args:
             is_done: Tells of the id of a clip whether a published shard holds it.
         """
-        num_bytes = 0
-        for path in [path for path in self.folder.glob("*/*") if path.is_file()]:
-            if path.name.startswith(_TEMPORARY):
-                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                    _remove(path)
-                continue
-            clip_id = _held_id(path)
-            if clip_id is None or is_done(clip_id):
+        return sum(self._clear(path, is_done) for path in self._files())
+
+    def _files(self) -> Iterator[Path]:
+        for folder, _, names in os.walk(self.folder):  # passes over folders that others remove
+            yield from (Path(folder, name) for name in names)
+
+    def _clear(self, path: Path, is_done: Callable[[str], bool]) -> int:
+        """Remove a file that nobody wants; return how many bytes of it stay."""
+        try:
+            found = path.stat()
+        except FileNotFoundError:  # another process has renamed or removed it since it was listed
+            return 0
+        if path.name.startswith(_TEMPORARY):
+            if time.time() - found.st_mtime > _STALE_SECONDS:
                 _remove(path)
-            else:
-                num_bytes += path.stat().st_size
-        return num_bytes
+            return 0
+        clip_id = _held_id(path)
+        if clip_id is None or is_done(clip_id):
+            _remove(path)
+            return 0
+        return found.st_size
 
     def remove_if_empty(self) -> None:
         """Remove the folder where nothing is kept."""

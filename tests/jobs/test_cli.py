@@ -234,7 +234,7 @@ def test_reader_that_has_seen_enough_ends_the_command_quietly(tones_url: str) ->
 def test_a_command_that_needs_torch_says_so_where_there_is_none(
     monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("jobs.inspection")]:
+    for name in {"jobs.inspection", "jobs.shown_clip"} & set(sys.modules):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     problem = refused("inspect", "x", status=2)

@@ -148,7 +148,7 @@ def test_ctrl_c_ends_the_command_and_its_workers_with_one_line(
         assert "5 clips listed" in process.stdout.readline()  # the workers start now
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "melstream ingest: interrupted" in errors
     assert "Traceback" not in errors
     run(source, tmp_path)

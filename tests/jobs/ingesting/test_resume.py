@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.fetching.fetcher import SourceAudio
+from jobs.ingesting.spool import Spool
 from jobs.ingesting.work_folder import default_work_folder
+from shardwriter.audio import Cut
 from shardwriter.errors import StorageError
 from shardwriter.storage import LocalStore
 from tests.jobs.crash_builders import check_as_reader
@@ -128,9 +132,6 @@ def _full_disk(self: LocalStore, name: str, path: Path) -> None:
 
 
 def test_what_the_spool_holds_torn_is_fetched_again(tmp_path: Path) -> None:
-    from jobs.fetching.fetcher import SourceAudio
-    from jobs.ingesting.spool import Spool
-    from shardwriter.audio import Cut
 
     spool = Spool(tmp_path / "spool")
     audio = SourceAudio(
@@ -150,4 +151,20 @@ def test_what_the_spool_holds_torn_is_fetched_again(tmp_path: Path) -> None:
     assert spool.get("a/b") is None
     assert spool.clear(lambda _: True) == 0
     spool.remove_if_empty()
+    assert not (tmp_path / "spool").exists()
+
+
+def test_parts_may_clear_one_spool_at_the_same_time(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    for number in range(20):
+        audio = SourceAudio(data=b"x", file="a.webm", cut=None, num_bytes=1, tool="tool 1")
+        spool.put(f"a/{number}", audio)
+    (tmp_path / "spool" / "00").mkdir(exist_ok=True)
+    (tmp_path / "spool" / "00" / ".part-0").write_bytes(b"y")
+
+    def is_done(_: str) -> bool:  # another part removes all, in the middle of this one's pass
+        shutil.rmtree(tmp_path / "spool", ignore_errors=True)
+        return True
+
+    assert spool.clear(is_done) == 0
     assert not (tmp_path / "spool").exists()
