@@ -133,6 +133,15 @@ def test_killed_process_leaves_no_orphans_and_a_second_run_gives_the_same_files(
     assert dataset_tree(tmp_path) == whole
 
 
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Shells start what runs in the background deaf to it, and programs inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_ends_the_command_and_its_workers_with_one_line(
     source: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:
