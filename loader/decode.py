@@ -42,7 +42,12 @@ def decode_windows(
     Raises:
         ShardFormatError: the bytes are no such clip, or end before the window does.
     """
-    flac = [clip for clip in clips if is_mono_flac_16(clip.data)]
+    flac: list[ClipWindow] = []
+    for clip in clips:
+        if is_mono_flac_16(clip.data):
+            flac.append(clip)
+        else:
+            _decode_other(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
     if flac and is_ready():
         decode_flac_windows(
             flac, wave_BT, sample_rate_hz=sample_rate_hz, verify_checksums=verify_checksums
@@ -50,9 +55,6 @@ def decode_windows(
     else:
         for clip in flac:
             _decode_by_libsndfile(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
-    for clip in clips:
-        if not is_mono_flac_16(clip.data):
-            _decode_other(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
 
 
 def _decode_by_libsndfile(

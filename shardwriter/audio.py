@@ -160,7 +160,7 @@ def clean_audio(
     )
     source = decoded.source
     wave_T = decoded.wave_T if duration is None else _apply(duration, decoded.wave_T, source)
-    _check_samples(wave_T, source)
+    _check_samples(wave_T, file=file)
     sound = _sound(wave_T, options.silence, source)
     rate = sample_rate_hz or source.sample_rate_hz
     out_T = resample(wave_T[sound.start : sound.stop], from_hz=source.sample_rate_hz, to_hz=rate)
@@ -219,6 +219,7 @@ def decode_window(
             RejectionReason.UNSUPPORTED,
             f"{file}: expected {sample_rate_hz} Hz, got {decoded.sample_rate_hz} Hz",
         )
+    _check_samples(decoded.wave_T, file=file)
     return to_pcm16(decoded.wave_T)[0]
 
 
@@ -254,14 +255,14 @@ def _apply(rule: DurationRule, wave_T: Wave | Pcm, source: SourceInfo) -> Wave |
     return fitted_T
 
 
-def _check_samples(wave_T: Wave | Pcm, source: SourceInfo) -> None:
+def _check_samples(wave_T: Wave | Pcm, *, file: str) -> None:
     if wave_T.dtype == np.int16:
         return
     peak = max(float(wave_T.max()), -float(wave_T.min()))  # NaN if any sample is
     if not peak <= _MAX_PEAK:
         raise AudioError(
             RejectionReason.NOT_FINITE,
-            f"{source.file} holds samples that are NaN, infinite or over {_MAX_PEAK:g} times "
+            f"{file} holds samples that are NaN, infinite or over {_MAX_PEAK:g} times "
             f"full scale: the largest is {peak:g}",
         )
 

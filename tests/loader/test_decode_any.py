@@ -103,3 +103,12 @@ def test_shards_that_others_made_of_any_format_are_indexed_and_loaded(tmp_path: 
         loaded |= {key: wave_T[:num] for key, wave_T, num in waves}
     for number, data in enumerate(CLIPS.values()):
         assert np.array_equal(loaded[f"{number:02d}"], whole(data))
+
+
+def test_samples_that_are_no_numbers_are_refused_as_an_ingest_does() -> None:
+    wave_TC = (MONO / np.float32(32768)).astype(np.float32)
+    wave_TC[77] = np.nan
+    data = by_soundfile(wave_TC, RATE, "WAV", "FLOAT")
+    with pytest.raises(ShardFormatError, match=r"a.tar: k holds samples that are NaN"):
+        window(data, 0, NUM, clip=NUM)
+    assert len(window(data, 100, 50, clip=NUM)) == 50  # the window holds none
