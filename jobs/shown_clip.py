@@ -18,7 +18,7 @@ from shardwriter.errors import AudioError, ConfigError, ShardFormatError
 from shardwriter.index import crc32c, read_index
 from shardwriter.keys import from_key, to_key
 from shardwriter.manifest import Manifest
-from shardwriter.schema import SampleRecord
+from shardwriter.schema import FeatureFormat, SampleRecord
 from shardwriter.shard_names import index_name
 from shardwriter.storage import Store
 
@@ -72,14 +72,15 @@ def show_clip(store: Store, manifest: Manifest, key: str) -> ShownClip:
     else:
         record = SampleRecord.from_json_bytes(member.label, where=member.where)
         labels, name, told = record.labels, record.id, json.loads(record.to_json_bytes())
-    if manifest.settings.features is None:
+    features = manifest.settings.features
+    if features is None:
         pcm_T = _decode(member)
         rate = row["sample_rate_hz"]
         config = LogMelConfig(sample_rate_hz=rate, max_hz=min(14_000.0, rate / 2))
         mel_MF = log_mel_picture(pcm_T, config)
     else:
         pcm_T = None
-        config, mel_MF = _held_log_mel(manifest, member, url=store.url)
+        config, mel_MF = _held_log_mel(features, member, url=store.url)
     return ShownClip(
         name=name,
         key=row["key"],
@@ -92,12 +93,9 @@ def show_clip(store: Store, manifest: Manifest, key: str) -> ShownClip:
 
 
 def _held_log_mel(
-    manifest: Manifest, member: _Member, *, url: str
+    features: FeatureFormat, member: _Member, *, url: str
 ) -> tuple[LogMelConfig, npt.NDArray[np.float32]]:
     """Return a log-mel as the dataset holds it, in dB, and how it was made."""
-    features = manifest.settings.features
-    if features is None:
-        raise ValueError(f"{url} holds audio")
     num_frames = features.check_member(member.data, where=member.where)
     values = np.frombuffer(member.data, dtype="<f2", offset=features.header_num_bytes)
     config = log_mel_config(features, where=url)

@@ -23,7 +23,7 @@ _MAGIC = b"fLaC"
 _STREAMINFO_END = 42
 _SAMPLE_BITS = 16
 CLIPS_AT_ONCE = 8
-"""Fewer clips in a call take nearly as long as this many: the kernel's `LANES`."""
+"""As many as the kernel has `LANES`; where there are fewer, lanes share a clip, at some cost."""
 SLAB_TAIL_BYTES = 1024
 """What a slab (see `ClipWindow`) has behind its clips, for the kernel's padding."""
 _starting = threading.Lock()
@@ -152,14 +152,7 @@ def _call(
     """Run the kernel on clips and return its reports."""
     reports = np.zeros((len(windows), kernel.REPORT_FIELDS), dtype=np.int64)
     kernel.decode_windows(
-        slab.ctypes.data,
-        len(slab),
-        len(slab) - len(kernel.PADDING),
-        windows,
-        sample_rate_hz,
-        wave_BT.reshape(-1),
-        verify_checksums,
-        reports,
+        slab, windows, sample_rate_hz, wave_BT.reshape(-1), verify_checksums, reports
     )
     return reports
 
@@ -176,7 +169,8 @@ def _in_one_piece(kernel: Any, clips: Sequence[ClipWindow]) -> tuple[NDArray[np.
 
 
 def _joined(datas: Sequence[bytes | memoryview]) -> NDArray[np.uint8]:
-    return np.frombuffer(b"".join(datas), np.uint8)
+    # A `bytearray`, because numba compiles anew for an array that can't be written.
+    return np.frombuffer(bytearray().join(datas), np.uint8)
 
 
 def _check_fits(clip: ClipWindow, shape: tuple[int, ...]) -> None:

@@ -11,12 +11,11 @@ no more windows takes half of what another has left. What a lane does rarely is 
 number after the other.
 
 No function raises; a negative position is a status. What keeps reads and writes in bounds:
-- a read begins at most 24 bytes behind its clip, and `READ_BEHIND` bytes can be read there;
+- a read begins at most 24 bytes behind its clip, and the padding is longer than that and a word;
 - codes are read in lanes only as many as end there even if each is of `_LONGEST` bits;
 - a lane without a code to read is given those ones of the padding, one bit for each code;
 - a frame's header bounds its samples by `x`, and partitions add up to exactly the frame;
 - a frame is copied only where it and the window overlap, and the window lies in its row.
-`data` reaches from the first clip's memory to the last one's, whatever lies in between.
 """
 # Tuples of status and values and long argument lists, where Python would have exceptions and
 # objects: both would cost an allocation for each frame.
@@ -37,8 +36,6 @@ _CHUNK = 1024
 """Most samples that the lanes go before each looks where it is."""
 _NUM_ZEROS, _NUM_ONES = 32, _CHUNK // 8 + 32
 PADDING = bytes(_NUM_ZEROS) + b"\xff" * _NUM_ONES
-READ_BEHIND = _NUM_ZEROS
-"""Bytes behind a clip that may be read, whatever they are."""
 
 BEGIN, END, START, NUM, CLIP, OUT = range(6)
 WINDOW_FIELDS = 6
@@ -1148,24 +1145,12 @@ def _next_frames(v, c, reports):
                 v[_SAMPLE, lane] += v[_SIZE, lane]
 
 
-@numba.extending.intrinsic
-def _pointer(_context, address):
-    kind = numba.types.CPointer(numba.types.uint8)
-
-    def build(context, builder, _signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(kind))
-
-    return kind(address), build
-
-
 @_jit
-def decode_windows(base, size, padding, windows, rate, out, check, reports):
+def decode_windows(data, windows, rate, out, check, reports):
     """Decode windows of clips.
 
     Args:
-        base: Address of the memory that the clips lie in, and others may too.
-        size: Its bytes.
-        padding: Where in it `PADDING` lies. Behind each clip lie `READ_BEHIND` bytes more.
+        data: uint8, the memory that the clips lie in; it ends with `PADDING`.
         windows: int64 (windows, `WINDOW_FIELDS`). A window has at least 1 sample, and the output
             has room for it.
         rate: Of all clips.
@@ -1175,8 +1160,7 @@ def decode_windows(base, size, padding, windows, rate, out, check, reports):
     """
     x = np.empty((_MAX_BLOCK + _STEPS) * LANES, np.int32)
     v, c = np.zeros((_LANE_FIELDS, LANES), np.int64), np.zeros((_LANE_VECTORS, LANES), np.int32)
-    v[_WINDOW], v[_ONES] = -1, 8 * (padding + _NUM_ZEROS)
-    data = numba.carray(_pointer(base), size)
+    v[_WINDOW], v[_ONES] = -1, 8 * (len(data) - _NUM_ONES)
     next_window = np.int64(0)
     while True:
         for lane in range(LANES):
