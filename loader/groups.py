@@ -3,9 +3,15 @@
 Each group's clips are permuted and cut into visits of U; an epoch is all visits of all groups, in
 an order that keeps the visits of one group far apart. A batch takes `batch_size / U` visits.
 
-Axes: N rows of the index, G groups, V visits, U clips of a visit.
+The shards are read window after window, as without groups: a group's clips are permuted within the
+windows of `open_shards` shards, and a visit's turn is in the window that its last clip comes from.
+Where a group has fewer than U clips in a window, its visits take them from as many as it takes.
+
+Axes: N rows of the index, G groups, V visits, U clips of a visit, R visits of a group in a window,
+L visits of a stream.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loader.dataset import DatasetIndex
-from loader.plan import EpochOrder, order_of_units
+from loader.plan import EpochOrder, OrderPolicy, order_of_units, shard_windows, sorted_by
 from loader.randomness import OrderStream, order_bits
-from loader.spread import spread_copies
+from loader.spread import put_apart
 from loader.targets import class_target_of
 from shardwriter.errors import ConfigError
 
@@ -36,9 +42,9 @@ class GroupBatches:
     """Name of a class target."""
     rest: Rest = "cycle"
     """What becomes of the clips of a group that don't fill a visit: `cycle` fills it up with the
-    group's clips from the first on, also again and again where a group has fewer than U (each
-    repeat is cut elsewhere); `drop` leaves them out, and with them groups with fewer than U. Which
-    clips these are differs from epoch to epoch."""
+    clips of the group's visit before, or where a group has fewer than U with these again and again
+    (each repeat is cut elsewhere); `drop` leaves them out, and with them groups with fewer than U.
+    Which clips these are differs from epoch to epoch."""
 
     def __post_init__(self) -> None:
         is_int = isinstance(self.clips_per_group, int)
@@ -96,10 +102,10 @@ def num_group_draws(group_N: NDArray[np.int64], batches: GroupBatches) -> int:
 
 def group_order(
     group_N: NDArray[np.int64],
+    shard_N: NDArray[np.int32],
     batches: GroupBatches,
     *,
-    shuffle: bool,
-    min_spread: int,
+    policy: OrderPolicy,
     seed: int,
     epoch: int,
 ) -> EpochOrder:
@@ -107,39 +113,126 @@ def group_order(
 
     Args:
         group_N: The group of each row.
+        shard_N: The shard of each row.
         batches: How visits are made.
-        shuffle: Whether clips are permuted within groups, and groups among each other.
-        min_spread: Samples from a visit to the next of the same group, where the numbers allow.
+        policy: How shards, clips and groups are mixed.
         seed: Seed of the run.
         epoch: Number of the epoch.
     """
     unit = batches.clips_per_group
+    window_N, stream_N = shard_windows(shard_N, policy=policy, seed=seed, epoch=epoch)
+    clips_N = _by_group(group_N, window_N, policy.shuffle, seed=seed, epoch=epoch)
     size_G = np.bincount(group_N)
-    visits_G = batches.num_visits_G(size_G)
-    clip_bits_N, group_bits_G = _bits(len(group_N), len(size_G), shuffle, seed=seed, epoch=epoch)
-    clips_N = np.lexsort((clip_bits_N, group_N))  # group after group, permuted within
-    groups = np.argsort(group_bits_G, kind="stable")
-    groups = groups[visits_G[groups] > 0]
-    turn = (np.arange(len(groups), dtype=np.int64) << 32) // max(len(groups), 1)
-    spread = spread_copies(visits_G[groups], turn, min_spread=-(-min_spread // unit))
-    group_V = groups[spread.things_M]
-    slot_VU = spread.copies_M[:, np.newaxis].astype(np.int64) * unit + np.arange(unit)
-    size_VU = np.repeat(size_G[group_V], unit).reshape(slot_VU.shape)
+    visits = _visits(size_G, batches)
+    last_V = clips_N[(np.cumsum(size_G) - size_G)[visits.group_V] + visits.last_slot_V]
+    window_V, stream_V = window_N[last_V], stream_N[last_V]
+    turn_V = _turns(visits.group_V, window_V, policy.shuffle, seed=seed, epoch=epoch)
+    order_V = _in_order(visits.group_V, stream_V, turn_V, min_spread=-(-policy.min_spread // unit))
+    group_V = visits.group_V[order_V]
+    slot_VU, copy_VU = _slots(visits.number_V[order_V], size_G[group_V], unit)
     first_VU = (np.cumsum(size_G) - size_G)[group_V][:, np.newaxis]
     return order_of_units(
-        clips_N[first_VU + slot_VU % size_VU].ravel(),
-        (slot_VU // size_VU).ravel(),
+        clips_N[first_VU + slot_VU].ravel(),
+        copy_VU.ravel(),
         np.repeat(group_V, unit),
+        np.repeat(stream_V[order_V], unit),
         unit=unit,
     )
 
 
-def _bits(
-    num_clips: int, num_groups: int, shuffle: bool, *, seed: int, epoch: int
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    if not shuffle:
-        return np.arange(num_clips, dtype=np.uint64), np.arange(num_groups, dtype=np.uint64)
-    return (
-        order_bits(num_clips, seed=seed, epoch=epoch, stream=OrderStream.SAMPLES),
-        order_bits(num_groups, seed=seed, epoch=epoch, stream=OrderStream.GROUPS),
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Visits:
+    """The visits of all groups, group after group."""
+
+    group_V: NDArray[np.int64]
+    number_V: NDArray[np.int64]
+    """Which of its group's visits each is, from 0."""
+    last_slot_V: NDArray[np.int64]
+    """Which of its group's clips is the last that it has for the first time."""
+
+
+def _visits(size_G: NDArray[np.int64], batches: GroupBatches) -> _Visits:
+    visits_G = batches.num_visits_G(size_G)
+    group_V = np.repeat(np.arange(len(size_G), dtype=np.int64), visits_G)
+    number_V = np.arange(len(group_V)) - (np.cumsum(visits_G) - visits_G)[group_V]
+    last_slot_V = np.minimum((number_V + 1) * batches.clips_per_group, size_G[group_V]) - 1
+    return _Visits(group_V=group_V, number_V=number_V, last_slot_V=last_slot_V)
+
+
+def _by_group(
+    group_N: NDArray[np.int64], window_N: NDArray[np.int64], shuffle: bool, *, seed: int, epoch: int
+) -> NDArray[np.int64]:
+    """Return all rows, group after group, each window after window, permuted within one."""
+    bits_N = (
+        order_bits(len(group_N), seed=seed, epoch=epoch, stream=OrderStream.SAMPLES)
+        if shuffle
+        else np.zeros(len(group_N), dtype=np.uint64)
     )
+    return sorted_by(group_N * (int(window_N.max()) + 1) + window_N, bits_N)
+
+
+def _turns(
+    group_V: NDArray[np.int64], window_V: NDArray[np.int64], shuffle: bool, *, seed: int, epoch: int
+) -> NDArray[np.float64]:
+    """Return when each visit's turn is, in windows: in its own, which begins at its number.
+
+    The visits of a group share its windows out evenly, each at the same place of its part but for
+    a quarter of the part to either side. So they keep half of the even distance, and yet meet
+    other groups each time.
+    """
+    num_groups = int(group_V.max()) + 1
+    if shuffle:
+        place_G = _unit(order_bits(num_groups, seed=seed, epoch=epoch, stream=OrderStream.GROUPS))
+        bits_V = order_bits(len(group_V), seed=seed, epoch=epoch, stream=OrderStream.VISITS)
+        shift_V = _unit(bits_V) / 2 - 0.25
+    else:
+        place_G, shift_V = np.arange(num_groups) / num_groups, np.zeros(len(group_V))
+    # Within a group windows ascend, so that its visits to a window are a run.
+    is_first_V = (np.diff(group_V, prepend=-1) != 0) | (np.diff(window_V, prepend=-1) != 0)
+    first_R = np.flatnonzero(is_first_V)
+    run_V = np.cumsum(is_first_V) - 1
+    count_R = np.diff(first_R, append=len(group_V))
+    number_V = np.arange(len(group_V)) - first_R[run_V]
+    turns_V: NDArray[np.float64] = (
+        window_V + (number_V + place_G[group_V] + shift_V) / count_R[run_V]
+    )
+    return turns_V
+
+
+def _in_order(
+    group_V: NDArray[np.int64],
+    stream_V: NDArray[np.int64],
+    turn_V: NDArray[np.float64],
+    *,
+    min_spread: int,
+) -> NDArray[np.int64]:
+    """Return the visits in the order of their turns; streams advance side by side."""
+    by_turn_V = np.argsort(turn_V, kind="stable")
+    lanes = []
+    for stream in np.unique(stream_V):
+        lane_V = by_turn_V[stream_V[by_turn_V] == stream]
+        group_L = group_V[lane_V]
+        wanted = math.ceil(min_spread * len(lane_V) / len(group_V)) + 1
+        distance = min(wanted, max(1, len(lane_V) // (2 * int(np.bincount(group_L).max()))))
+        lanes.append(lane_V[put_apart(group_L, distance)])
+    place_V = np.concatenate([(np.arange(len(lane)) + 0.5) / len(lane) for lane in lanes])
+    return np.concatenate(lanes)[np.argsort(place_V, kind="stable")]
+
+
+def _slots(
+    number_V: NDArray[np.int64], size_V: NDArray[np.int64], unit: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which of its group's clips each of a visit's is, and which copy of that clip."""
+    first_VU = np.repeat(number_V * unit, unit).reshape(-1, unit)
+    size_VU = np.repeat(size_V, unit).reshape(-1, unit)
+    slot_VU = first_VU + np.arange(unit)
+    past_VU = slot_VU - size_VU
+    has_before_VU = first_VU > 0
+    repeated_VU = np.where(has_before_VU, first_VU - 1 - past_VU, slot_VU % size_VU)
+    copy_VU = np.where(has_before_VU, past_VU >= 0, slot_VU // size_VU)
+    return np.where(past_VU < 0, slot_VU, repeated_VU), copy_VU.astype(np.int64)
+
+
+def _unit(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return numbers in [0, 1)."""
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53

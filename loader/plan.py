@@ -89,7 +89,7 @@ def epoch_order(
         else np.zeros(len(shard_N), dtype=np.uint64)
     )
     rank_by_shard = _shard_ranks(shard_N, dataset_of_shard, policy, seed=seed, epoch=epoch)
-    sequence_N = _sorted_by(rank_by_shard[shard_N], bits_N)
+    sequence_N = sorted_by(rank_by_shard[shard_N], bits_N)
     if expected_N is None:
         copies_N = np.ones(len(shard_N), dtype=np.int64)
     else:
@@ -100,16 +100,40 @@ def epoch_order(
     stream_D = _streams(copies_N[sequence_N], dataset_D, policy.num_streams)
     if policy.shuffle:
         group_D = _groups(dataset_D, stream_D, shard_D, open_shards=policy.open_shards)
-        mixed_D = _sorted_by(group_D, bits_N[sequence_N])
+        mixed_D = sorted_by(group_D, bits_N[sequence_N])
         # Groups ascend along the sequence: datasets and streams stay where they are.
         sequence_N = sequence_N[mixed_D]
     return _interleaved(sequence_N, copies_N[sequence_N], dataset_D, stream_D, policy)
+
+
+def shard_windows(
+    shard_N: NDArray[np.int32], *, policy: OrderPolicy, seed: int, epoch: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut the shards of an epoch into streams, and these into windows of `open_shards` shards.
+
+    They are cut as in `epoch_order`, but with the shards of all datasets in one row.
+
+    Returns:
+        The window of each row, numbered in the order of reading, and its stream.
+    """
+    one_dataset = np.zeros(int(shard_N.max()) + 1, dtype=np.int32)
+    rank_by_shard = _shard_ranks(shard_N, one_dataset, policy, seed=seed, epoch=epoch)
+    sequence_N = np.argsort(rank_by_shard[shard_N], kind="stable")
+    shard_D = shard_N[sequence_N]
+    dataset_D = one_dataset[shard_D]
+    stream_D = _streams(np.ones(len(shard_N), dtype=np.int64), dataset_D, policy.num_streams)
+    window_N = np.empty(len(shard_N), dtype=np.int64)
+    window_N[sequence_N] = _groups(dataset_D, stream_D, shard_D, open_shards=policy.open_shards)
+    stream_N = np.empty(len(shard_N), dtype=np.int64)
+    stream_N[sequence_N] = stream_D
+    return window_N, stream_N
 
 
 def order_of_units(
     rows_M: NDArray[np.int64],
     copies_M: NDArray[np.int64],
     identities_M: NDArray[np.int64],
+    streams_M: NDArray[np.int64],
     *,
     unit: int,
 ) -> EpochOrder:
@@ -117,9 +141,9 @@ def order_of_units(
     return EpochOrder(
         rows_M=rows_M.astype(np.int32),
         copies_M=copies_M.astype(np.int32),
-        streams_M=np.zeros(len(rows_M), dtype=np.int32),
+        streams_M=streams_M.astype(np.int32),
         identities_M=identities_M.astype(np.int32),
-        num_streams=1,
+        num_streams=len(np.unique(streams_M)),
         has_twins=True,
         has_repeats=bool(copies_M.any()),
         unit=unit,
@@ -243,7 +267,7 @@ def _in_turns(parts: Sequence[Spread]) -> Spread:
     )
 
 
-def _sorted_by(major_N: NDArray[np.int64], bits_N: NDArray[np.uint64]) -> NDArray[np.int64]:
+def sorted_by(major_N: NDArray[np.int64], bits_N: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return the order by one number, then by random bits, then by place.
 
     Major number in the high bits, randomness below: one sort of numbers takes a quarter of

@@ -33,6 +33,7 @@ class OrderStream(IntEnum):
     SAMPLES = 1
     COPIES = 2
     GROUPS = 3
+    VISITS = 4
 
 
 class Operation(IntEnum):

@@ -75,9 +75,9 @@ class Sampling:
         if config.group_batches is not None and self.group_N is not None:
             return group_order(
                 self.group_N,
+                self.index.shard_N,
                 config.group_batches,
-                shuffle=config.shuffle,
-                min_spread=config.min_spread,
+                policy=self.policy,
                 seed=config.seed,
                 epoch=epoch,
             )
@@ -92,7 +92,7 @@ class Sampling:
 
     @property
     def max_open_shards(self) -> int:
-        """Shards that a rank reads from at a time: an upper bound, but for copies of clips."""
+        """Shards that a rank reads from at a time: an upper bound, but for copies and groups."""
         datasets = len(self.index.stores)
         return self.policy.open_shards * self.policy.num_streams * datasets
 
@@ -109,6 +109,8 @@ class Sampling:
                 parts.append(f"{name}={value!r}")
         if self.expected_N is not None or self.group_N is not None:
             parts.append(f"min_spread={self.policy.min_spread}")
+        if self.group_N is not None:
+            parts.append("windows")  # before, group batches had another order
         for numbers_N in (self.expected_N, self.group_N):
             if numbers_N is not None:
                 parts.append(hashlib.blake2b(numbers_N.tobytes(), digest_size=8).hexdigest())

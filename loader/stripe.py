@@ -11,7 +11,8 @@ So all ranks have equally many steps, known beforehand, and a run that is resume
 world or batch size goes on at the cursor with exactly the samples that are left.
 
 Within a step, a rank gets the samples of neighbouring streams (see `loader.plan`), so that it keeps
-to its own shards. Only where a step holds copies of one clip they are dealt one to each rank.
+to its own shards. Only where a rank would so get two copies of one clip, the step's samples are
+dealt to the ranks in turn, equal ones one after the other.
 
 Axes: M places of the order, S steps, Q samples of a step on all ranks, B rows of a batch.
 """
@@ -100,22 +101,23 @@ class Stripe:
     def _dealt_units(self, order: EpochOrder, head_SU: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which units of each step this rank gets, ascending."""
         within_SU = head_SU % len(order)
-        num_units = head_SU.shape[1] // self.num_ranks
+        num_steps, num_units = head_SU.shape[0], head_SU.shape[1] // self.num_ranks
         mine = slice(self.rank * num_units, (self.rank + 1) * num_units)
         if order.num_streams > 1:
-            by_stream_SU = np.argsort(order.streams_M[within_SU], axis=1, kind="stable")
-            dealt_SU = np.sort(by_stream_SU[:, mine], axis=1)
+            all_SU = np.argsort(order.streams_M[within_SU], axis=1, kind="stable")
         else:
-            dealt_SU = np.tile(np.arange(mine.start, mine.stop), (len(head_SU), 1))
+            all_SU = np.tile(np.arange(head_SU.shape[1]), (num_steps, 1))
+        dealt_SU = np.sort(all_SU[:, mine], axis=1)
         if not order.has_twins and head_SU[-1, -1] < len(order):
             return dealt_SU
         identity_SU = order.identities_M[within_SU].astype(np.int64)
         if self.tail == "pad":
             identity_SU[head_SU >= len(order)] = -1 - head_SU[head_SU >= len(order)]
-        by_identity_SU = np.argsort(identity_SU, axis=1, kind="stable")
-        sorted_SU = np.take_along_axis(identity_SU, by_identity_SU, axis=1)
-        has_twins_S = (np.diff(sorted_SU, axis=1) == 0).any(axis=1)
+        by_rank_SRU = np.take_along_axis(identity_SU, all_SU, axis=1).reshape(
+            num_steps, self.num_ranks, num_units
+        )
+        has_twins_S = (np.diff(np.sort(by_rank_SRU, axis=2), axis=2) == 0).any(axis=(1, 2))
+        by_identity_SU = np.argsort(identity_SU[has_twins_S], axis=1, kind="stable")
         # Twins are neighbours in sorted order: dealt in turn, W of them go to W ranks.
-        in_turn = by_identity_SU[has_twins_S, self.rank :: self.num_ranks]
-        dealt_SU[has_twins_S] = np.sort(in_turn, axis=1)
+        dealt_SU[has_twins_S] = np.sort(by_identity_SU[:, self.rank :: self.num_ranks], axis=1)
         return dealt_SU

@@ -1,6 +1,7 @@
 """Batches of P groups with U clips each."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.groups import GroupBatches, Rest, group_order, groups_of, num_group_draws
-from loader.plan import EpochOrder
+from loader.plan import EpochOrder, OrderPolicy
 from loader.stripe import Stripe
 from shardwriter.errors import ConfigError
 from tests.loader.index_builders import make_index
@@ -19,11 +20,26 @@ RESTS: tuple[Rest, ...] = ("cycle", "drop")
 
 
 def order_of(
-    sizes: list[int], batches: GroupBatches, *, min_spread: int = 1, seed: int = 0, epoch: int = 0
+    sizes: list[int],
+    batches: GroupBatches,
+    *,
+    clips_per_shard: int = 7,
+    seed: int = 0,
+    epoch: int = 0,
+    **policy: Any,
 ) -> EpochOrder:
     return group_order(
-        group_of_rows(sizes), batches, shuffle=True, min_spread=min_spread, seed=seed, epoch=epoch
+        group_of_rows(sizes),
+        shard_of_rows(sizes, clips_per_shard),
+        batches,
+        policy=OrderPolicy(**{"shuffle": True, "open_shards": 2, **policy}),
+        seed=seed,
+        epoch=epoch,
     )
+
+
+def shard_of_rows(sizes: list[int], clips_per_shard: int) -> np.ndarray:
+    return (np.arange(sum(sizes)) // clips_per_shard).astype(np.int32)
 
 
 def group_of_rows(sizes: list[int]) -> np.ndarray:
@@ -32,12 +48,12 @@ def group_of_rows(sizes: list[int]) -> np.ndarray:
 
 
 @bounded()
-@given(group_sizes, st.integers(1, 4), st.integers(0, 99))
+@given(group_sizes, st.integers(1, 4), st.integers(1, 20), st.booleans(), st.integers(0, 99))
 def test_cycle_takes_every_clip_and_repeats_only_to_fill_visits(
-    sizes: list[int], unit: int, seed: int
+    sizes: list[int], unit: int, clips_per_shard: int, shuffle: bool, seed: int
 ) -> None:
     batches = GroupBatches(clips_per_group=unit)
-    order = order_of(sizes, batches, seed=seed)
+    order = order_of(sizes, batches, clips_per_shard=clips_per_shard, shuffle=shuffle, seed=seed)
     group_N = group_of_rows(sizes)
     assert (
         len(order) == num_group_draws(group_N, batches) == sum(-(-n // unit) for n in sizes) * unit
@@ -70,14 +86,16 @@ def test_drop_takes_no_clip_twice_and_leaves_out_less_than_a_visit(
     st.integers(1, 3),
     st.integers(1, 4),
     st.integers(1, 4),
+    st.integers(1, 3),
     st.sampled_from(RESTS),
 )
 def test_batches_hold_whole_visits_and_no_group_twice_where_ranks_allow(
-    sizes: list[int], unit: int, groups_per_batch: int, num_ranks: int, rest: Rest
+    sizes: list[int], unit: int, groups_per_batch: int, num_ranks: int, streams: int, rest: Rest
 ) -> None:
     if rest == "drop" and max(sizes) < unit:
         return
-    order = order_of(sizes, GroupBatches(clips_per_group=unit, rest=rest), min_spread=64)
+    batches = GroupBatches(clips_per_group=unit, rest=rest)
+    order = order_of(sizes, batches, min_spread=64, num_streams=streams)
     group_N = group_of_rows(sizes)
     ranks = [
         Stripe(rank=rank, num_ranks=num_ranks, batch_size=groups_per_batch * unit, tail="drop")
@@ -101,7 +119,48 @@ def test_visits_of_a_group_are_spread_over_the_epoch() -> None:
     group_V = group_of_rows(sizes)[order.rows_M[::4]]
     places = np.flatnonzero(group_V == 0)
     assert len(places) == 3
-    assert np.diff(places).min() >= 15
+    assert np.diff(places).min() >= 63 // 3 / 2  # half of the even distance
+
+
+def test_groups_meet_other_groups_each_time() -> None:
+    order = order_of([40] * 100, GroupBatches(clips_per_group=4), clips_per_shard=100)
+    group_SP = group_of_rows([40] * 100)[order.rows_M[::4]].reshape(-1, 8)
+    partners = [set(group_SP[(group_SP == group).any(axis=1)].ravel()) for group in range(100)]
+    # In 10 visits each meets 7 others; taken at random, these would be some 51 of them.
+    assert np.mean([len(met) - 1 for met in partners]) > 40
+
+
+@pytest.mark.parametrize("sizes", [[40] * 100, [160] * 25, list(range(1, 80))])
+def test_batches_go_through_the_shards_window_after_window(sizes: list[int]) -> None:
+    order = order_of(sizes, GroupBatches(clips_per_group=4), clips_per_shard=50, open_shards=5)
+    shard_M = shard_of_rows(sizes, 50)[order.rows_M]
+    for start in range(0, len(shard_M) - 250, 250):  # as many clips as there are in a window
+        # Of its own window and those that were begun before; without windows some 30 %.
+        counts = np.bincount(shard_M[start : start + 250])
+        assert np.sort(counts)[::-1][:15].sum() > 0.85 * 250
+
+
+def test_with_a_stream_for_each_node_nodes_need_different_shards() -> None:
+    sizes = [40] * 100
+    order = order_of(
+        sizes, GroupBatches(clips_per_group=4), clips_per_shard=50, open_shards=5, num_streams=2
+    )
+    assert order.num_streams == 2
+    shard_M = shard_of_rows(sizes, 50)[order.rows_M]
+    counts_RS = []
+    for rank in range(2):
+        stripe = Stripe(rank=rank, num_ranks=2, batch_size=32, tail="drop")
+        counts_RS.append(np.bincount(shard_M[stripe.deal(order, cursor=0).ravel()], minlength=80))
+    # What a node needs of a shard that the other one reads comes on top of its own bytes.
+    assert np.minimum(*counts_RS).sum() <= 0.1 * np.maximum(*counts_RS).sum()
+
+
+def test_a_visit_is_filled_up_from_the_visit_before() -> None:
+    order = order_of([11], GroupBatches(clips_per_group=4))
+    first, second, third = order.rows_M.reshape(-1, 4).tolist()
+    assert len({*first, *second, *third}) == 11
+    assert third[3] == second[3]
+    assert order.copies_M.tolist() == [0] * 11 + [1]
 
 
 def test_no_clip_comes_twice_in_a_visit_of_a_group_that_has_enough() -> None:
