@@ -161,11 +161,12 @@ class S3Bucket:
 
 
 def _keep_secrets_out_of_logs() -> None:
-    """Hold botocore's loggers at INFO: at DEBUG they tell session tokens and what is signed.
+    """Hold botocore's loggers above DEBUG, where they tell session tokens and what is signed.
 
-    So a program that logs everything at DEBUG doesn't tell them; one that sets the level of a
-    logger of botocore's has asked for it by name, and gets it.
+    So a program that logs everything at DEBUG, from the beginning or later, doesn't tell them, and
+    one that logs only warnings hears no more than before; one that sets the level of a logger of
+    botocore's has asked for it by name, and gets it.
     """
     botocore_logger = logging.getLogger("botocore")
     if botocore_logger.level == logging.NOTSET:
-        botocore_logger.setLevel(logging.INFO)
+        botocore_logger.setLevel(max(logging.INFO, botocore_logger.getEffectiveLevel()))

@@ -117,3 +117,12 @@ def test_a_program_that_logs_everything_does_not_tell_session_tokens(
     told = [record.getMessage() for record in caplog.records]
     assert told
     assert not [text for text in told if "a-token-of-a-session" in text or "Signature=" in text]
+
+
+def test_a_program_that_logs_warnings_hears_no_more_of_botocore_than_these(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.NOTSET, logger="botocore")
+    assert logging.getLogger().level == logging.WARNING
+    assert list(open_store(url).names("")) == []
+    assert not [record for record in caplog.records if record.name.startswith("botocore")]
