@@ -79,6 +79,10 @@ class NodeCache:
         os.utime(file.descriptor)  # the least recently used is the first to go
         return file
 
+    def describe(self) -> str:
+        """Return its folder and bound, for messages."""
+        return f"cache_dir={str(self._folder)!r} with cache_bytes={self._max_bytes}"
+
     def holds(self, sha256: str) -> bool:
         """Tell whether there is such an entry now."""
         return self._entry(sha256).exists()

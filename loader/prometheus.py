@@ -62,6 +62,7 @@ def _metrics(stats: LoaderStats) -> Iterator[_Metric]:
         ("throttled", reader.num_throttled, "Answers that asked for fewer requests."),
         ("fetched_bytes", reader.num_bytes_fetched, "Bytes that came over the network."),
         ("shards_downloaded", reader.num_shards_downloaded, "Shards brought into the cache."),
+        ("cache_fallbacks", reader.num_cache_fallbacks, "Shards streamed past the cache."),
         ("buffer_hits", stats.buffer.num_hits, "Copies of clips that were kept in memory."),
         ("buffer_rereads", stats.buffer.num_rereads, "Copies of clips that were read again."),
     ):

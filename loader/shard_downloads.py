@@ -54,6 +54,7 @@ class ShardDownloads:
         self._elsewhere: deque[Shard] = deque()
         self._num_threads = 0
         self._is_closed = False
+        self._is_room_lack_said = False
         self._changed = threading.Condition()
 
     def __contains__(self, shard: Shard) -> bool:
@@ -151,7 +152,7 @@ class ShardDownloads:
             self._fall_back(shard, str(err))
             return True, None
         if outcome == "no room":
-            self._fall_back(shard, "the cache or its disk has no room for it")
+            self._fall_back(shard, None)
         elif outcome == "busy":
             with self._changed:
                 self._elsewhere.append(shard)
@@ -188,6 +189,17 @@ class ShardDownloads:
             file.write(self._fetch(shard, ByteRange(start, stop)))
         self._counters.add(num_shards_downloaded=1)
 
-    def _fall_back(self, shard: Shard, why: str) -> None:
+    def _fall_back(self, shard: Shard, why: str | None) -> None:
+        """Count a shard that is streamed; for want of room (no `why`) it is said of one only."""
         self._counters.add(num_cache_fallbacks=1)
+        if why is None:
+            with self._changed:
+                is_said, self._is_room_lack_said = self._is_room_lack_said, True
+            if is_said:
+                return
+            why = (
+                f"the cache or its disk has no room for its {shard.num_bytes} bytes, "
+                f"{self._cache.describe()}; give it room for 2 * open_shards shards, or lower "
+                "open_shards. Others of this pass are only counted (reader.num_cache_fallbacks)"
+            )
         logger.warning("streaming %s/%s without cache: %s", shard.store.url, shard.tar, why)

@@ -50,7 +50,7 @@ def test_the_metrics_are_those_of_the_statistics() -> None:
     stats = LoaderStats(
         num_threads=2,
         num_clips=123456789,
-        reader=ReaderStats(num_bytes_cache=77, fetch_seconds=0.1),
+        reader=ReaderStats(num_bytes_cache=77, fetch_seconds=0.1, num_cache_fallbacks=5),
         ceiling_batches=4,
     )
     for seconds in (0.002, 0.002, 0.5, 99.0):
@@ -63,6 +63,7 @@ def test_the_metrics_are_those_of_the_statistics() -> None:
 
     assert value("clips_total") == 123456789
     assert value("ceiling_mode") == 1
+    assert value("cache_fallbacks_total") == 5
     assert value("read_bytes_total", 'origin="cache"') == 77
     assert value("stage_seconds_total", 'stage="fetch"', 'state="busy"') == 0.1
     assert value("stage_seconds_total", 'stage="deliver"', 'state="blocked"') == 99.504

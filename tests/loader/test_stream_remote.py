@@ -1,5 +1,6 @@
 """Datasets that are not local: the same batches, from the network, from memory or from a cache."""
 
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,13 @@ def test_a_full_cache_disk_falls_back_to_streaming_and_is_counted(
     monkeypatch.setattr("loader.node_cache.os.truncate", full)
     assert epochs_of(loader) == expected
     assert loader.stats().reader.num_cache_fallbacks == 16
-    assert "without cache: the cache or its disk has no room for it" in caplog.text
+    said = [record.getMessage() for record in caplog.records if "no room" in record.getMessage()]
+    assert len(said) == 2  # one for each epoch
+    assert re.search(
+        r"train/made-\d+\.tar without cache: the cache or its disk has no room for its \d+ bytes, "
+        r"cache_dir='\S+/cache' with cache_bytes=\d+; give it room for 2 \* open_shards",
+        said[0],
+    )
 
 
 def test_failures_that_pass_change_no_batch(dataset_url: str) -> None:
