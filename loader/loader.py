@@ -115,6 +115,7 @@ class ShardLoader(Generic[BatchT]):
             num_threads=config.num_threads, ceiling_batches=config.ceiling_batches
         )
         self._num_ready = 0
+        self._plan_seconds = 0.0
         if config.ceiling_batches is not None:
             logger.warning(
                 "ceiling mode: %d batches are handed out over and over; measure with it, don't "
@@ -248,7 +249,6 @@ class ShardLoader(Generic[BatchT]):
             reader=self._pipeline.reader.stats(),
             buffer=self._pipeline.buffer.stats(),
             num_quarantined=len(self._pipeline.quarantine),
-            plan_seconds=self._pipeline.plan_seconds,
         )
 
     def quarantine(self) -> tuple[QuarantinedSample, ...]:
@@ -322,13 +322,16 @@ class ShardLoader(Generic[BatchT]):
         """Move on by one step, and count what it took."""
         self._cursor = self._stripe.cursor_after(self._cursor, 1, num_total=self._num_draws)
         self._is_epoch_delivered = delivery.is_last
+        plan_seconds = self._pipeline.plan_seconds
         self._stats = self._stats.plus(
             delivery.fills,
             num_clips=len(delivery.batch) - int(delivery.batch.is_padding_B.sum()),
             num_ready=self._num_ready,
             wait_seconds=delivery.wait_seconds,
             loop_seconds=delivery.loop_seconds,
+            plan_seconds=plan_seconds - self._plan_seconds,
         )
+        self._plan_seconds = plan_seconds
 
     def _note_ready(self, num_ready: int) -> None:
         self._num_ready = num_ready

@@ -55,7 +55,7 @@ class LoaderStats:
     decode_seconds: float = 0.0
     """Thread-seconds spent decoding."""
     plan_seconds: float = 0.0
-    """Part of the waits in which the training loop's own thread planned batches to come."""
+    """Part of `wait_seconds` in which the training loop's own thread planned batches to come."""
     waits: WaitHistogram = field(default_factory=WaitHistogram)
     """The waits of `wait_seconds`, one by one."""
     num_ready_sum: int = 0
@@ -81,6 +81,7 @@ class LoaderStats:
         wait_seconds: float,
         loop_seconds: float | None,
         num_ready: int = 0,
+        plan_seconds: float = 0.0,
     ) -> "LoaderStats":
         """Return the sum with one delivered batch.
 
@@ -90,6 +91,7 @@ class LoaderStats:
             wait_seconds: How long the training loop waited for it.
             loop_seconds: Time since the batch before; `None` for an iteration's first batch.
             num_ready: Batches that were whole when it was asked for.
+            plan_seconds: Part of the wait in which batches were planned.
         """
         parts = tuple(fills)
         stats = replace(
@@ -111,6 +113,7 @@ class LoaderStats:
             loop_seconds=self.loop_seconds + loop_seconds,
             waits=self.waits.plus(wait_seconds),
             num_ready_sum=self.num_ready_sum + num_ready,
+            plan_seconds=self.plan_seconds + plan_seconds,
         )
 
     @property
@@ -122,7 +125,8 @@ class LoaderStats:
     def stages(self) -> dict[str, Stage]:
         """The stages, in the order in which a batch goes through them.
 
-        `plan` runs in the training loop's thread. `fetch` are connections to remote stores; queued
+        `plan` runs in the training loop's thread; before an iteration's first batch neither it nor
+        `deliver` is counted. `fetch` are connections to remote stores; queued
         are requests not yet begun. `decode` are the loader's threads; blocked is the time in which
         they read or waited for bytes. `deliver` is the training loop: busy with its own work,
         blocked while it waits for a batch; queued are whole batches.

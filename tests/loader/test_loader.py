@@ -276,6 +276,15 @@ def test_stats_count_what_was_delivered(dataset_url: str) -> None:
     assert stats.bottleneck().endswith(".")
 
 
+def test_planning_is_counted_with_the_waits_it_is_part_of(dataset_url: str) -> None:
+    loader = make_loader(dataset_url, tail="pad", batch_size=1)
+    batches = iter(loader)
+    next(batches)
+    assert loader.stats().plan_seconds == 0.0 < loader.stats().time_to_first_batch_seconds
+    list(batches)
+    assert 0 < loader.stats().plan_seconds <= loader.stats().wait_seconds
+
+
 def test_clip_of_another_length_than_in_the_index_is_refused(own_dataset_url: str) -> None:
     rewrite_index(
         own_dataset_url,

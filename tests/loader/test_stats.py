@@ -23,8 +23,10 @@ FILLS = [
 
 def test_stats_add_up_and_keep_the_first_batch_apart() -> None:
     stats = LoaderStats(num_threads=2)
-    stats = stats.plus(FILLS, num_clips=4, wait_seconds=9.0, loop_seconds=None)
-    stats = stats.plus(FILLS, num_clips=3, wait_seconds=1.0, loop_seconds=3.0, num_ready=2)
+    stats = stats.plus(FILLS, num_clips=4, wait_seconds=9.0, loop_seconds=None, plan_seconds=8.0)
+    stats = stats.plus(
+        FILLS, num_clips=3, wait_seconds=1.0, loop_seconds=3.0, num_ready=2, plan_seconds=0.5
+    )
     assert stats == LoaderStats(
         num_threads=2,
         num_batches=2,
@@ -35,6 +37,7 @@ def test_stats_add_up_and_keep_the_first_batch_apart() -> None:
         loop_seconds=3.0,
         read_seconds=1.0,
         decode_seconds=6.0,
+        plan_seconds=0.5,
         waits=WaitHistogram().plus(1.0),
         num_ready_sum=2,
         num_replaced=2,
