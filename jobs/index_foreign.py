@@ -116,7 +116,8 @@ def obstacles(found: ForeignIndex) -> list[str]:
         return []
     return [
         f"the clips have the sample rates {rates} Hz, the loader refuses a split that mixes rates; "
-        "ingest the clips to train on them"
+        "`melstream ingest huggingface --source THIS_FOLDER --out OTHER --sample-rate HZ` makes "
+        "shards of one rate"
     ]
 
 

@@ -287,7 +287,8 @@ def _single_rate(rates: Any, *, where: str) -> int:
     distinct = sorted(pc.unique(rates).to_pylist())
     if len(distinct) > 1:
         raise ConfigError(
-            f"{where} mixes the sample rates {distinct} Hz, a batch has one; ingest the dataset "
-            "at one rate"
+            f"{where} mixes the sample rates {distinct} Hz, a batch has one; ingest its source at "
+            "one (`melstream ingest ... --sample-rate HZ`; tars of others: `melstream ingest "
+            "huggingface --source FOLDER`)"
         )
     return int(distinct[0])

@@ -15,6 +15,7 @@ from jobs.catalogues.listed_clips import SPLIT_NAMES, clip_id
 from jobs.sources import Source
 from jobs.sources.row_files import SUFFIXES, RowFile, cell_name
 from shardwriter.errors import ConfigError
+from shardwriter.schema import MANIFEST_NAME
 
 _SHARD = re.compile(r"(?P<split>\w+(?:[.-]\w+)*?)-\d{5}-of-\d{5}(?:-[0-9a-f]+)?", re.ASCII)
 _CACHED = re.compile(r"cache-[0-9a-f]+", re.ASCII)
@@ -42,11 +43,17 @@ class TableClips:
 
 
 def table_names(source: Source, pattern: str = "") -> list[str]:
-    """Return the tables of a source, in order of names; the caches of `datasets` are none."""
+    """Return the tables of a source, in order of names.
+
+    The caches of `datasets` are none, nor is what `melstream index` wrote beside tars.
+    """
+    names = source.names()
+    ours = ("index/", "availability/") if MANIFEST_NAME in names else ()
     return [
         name
-        for name in source.names()
+        for name in names
         if name.endswith(SUFFIXES)
+        and not name.startswith(ours)
         and not _CACHED.fullmatch(PurePosixPath(name).stem)
         and (not pattern or fnmatchcase(name, pattern))
     ]

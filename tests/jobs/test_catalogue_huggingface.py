@@ -9,6 +9,7 @@ from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.huggingface_tables import split_of
 from jobs.catalogues.reading import read_catalogue
 from jobs.catalogues.registry import find_dataset
+from jobs.cli import main
 from jobs.sources import open_source
 from shardwriter.errors import ConfigError
 from tests.jobs.archive_builders import tar_bytes
@@ -169,6 +170,16 @@ def test_tars_of_webdataset_go_to_shards_and_back(tmp_path: Path) -> None:
     assert sorted(found.targets["train"].values(), key=sorted) == [{"no"}, {"yes"}]
     assert list(found.targets["validation"].values()) == [{"no"}]
     assert {record.group for record in found.records.values()} == {"anna", "bert", None}
+
+
+def test_tars_that_were_indexed_for_the_loader_are_read_all_the_same(tmp_path: Path) -> None:
+    members = {"0.flac": flac(0), "0.cls": b"1", "1.flac": flac(1), "1.cls": b"0"}
+    place = write_folder(tmp_path / "words", {"train-0000.tar": tar_bytes(members)})
+    before = read(place)
+    assert main(["index", str(place), "--workers", "0"]) == 0
+    after = read(place)
+    assert (place / "index" / "train.parquet").exists()
+    assert (after.clips, after.labels) == (before.clips, before.labels)
 
 
 @pytest.mark.parametrize(
