@@ -130,16 +130,16 @@ FUZZ = settings(
 )
 
 
-@settings(FUZZ, max_examples=200)
+@settings(FUZZ, max_examples=1000)
 @given(**CASES)
 def test_a_damaged_file_is_audio_or_a_typed_refusal(name: str, damages: list[Damage]) -> None:
     outcome(damaged(name, damages), name)
 
 
 @pytest.mark.slow
-@settings(FUZZ, max_examples=2000)
+@settings(FUZZ, max_examples=10_000)
 @given(**CASES)
-def test_two_thousand_damaged_files(name: str, damages: list[Damage]) -> None:
+def test_ten_thousand_damaged_files(name: str, damages: list[Damage]) -> None:
     outcome(damaged(name, damages), name)
 
 
