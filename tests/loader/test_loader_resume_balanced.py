@@ -8,8 +8,21 @@ from typing import Any
 
 import pytest
 
-from loader import AudioBatch, InverseFrequency, LoaderConfig, ShardLoader, World
-from tests.loader.builders import interleave, make_dataset, make_loaders
+from loader import (
+    AudioBatch,
+    GroupBatches,
+    InverseFrequency,
+    LoaderConfig,
+    ShardLoader,
+    World,
+)
+from tests.loader.builders import (
+    interleave,
+    make_dataset,
+    make_loaders,
+    rewrite_index,
+    set_column,
+)
 from tests.loader.test_stream_remote import RemoteFolder
 
 NUM_STEPS = 7
@@ -66,4 +79,35 @@ def test_rest_of_a_balanced_epoch_is_the_complement_on_other_worlds(
             promised = loader.steps_remaining
             after.append(list(loader))
             assert len(after[-1]) == promised
+        assert sorted(received + rows_of(interleave(after))) == sorted(whole)
+
+
+@pytest.mark.parametrize("num_steps", range(5))
+def test_rest_of_an_epoch_of_group_batches_is_the_complement_on_other_worlds(
+    tmp_path: Path, num_steps: int
+) -> None:
+    url = make_dataset(tmp_path / "set", num_clips=27, clips_per_shard=4)
+    rewrite_index(
+        url, lambda table: set_column(table, "group", [f"group-{i * i % 7}" for i in range(27)])
+    )
+    settings: dict[str, Any] = {
+        "group_batches": GroupBatches(clips_per_group=2), "min_spread": 4, "open_shards": 2,
+        "num_streams": 2, "tail": "pad",
+    }  # fmt: skip
+    whole = rows_of(list(make_loaders(url, 1, batch_size=2, **settings)[0]))
+    before = []
+    for loader in make_loaders(url, 2, batch_size=4, **settings):
+        before.append(list(islice(loader, num_steps)))
+        saved = loader.state_dict()
+    received = rows_of(interleave(before))
+    for size, batch_size in ((1, 6), (3, 2)):
+        after = []
+        for loader in make_loaders(url, size, batch_size=batch_size, **settings):
+            loader.load_state_dict(saved)
+            after.append(list(loader))
+            group_N = loader.index.group_N
+            number = {key: row for row, key in enumerate(loader.index.keys.to_pylist())}
+            for batch in after[-1]:
+                group_PU = group_N[[number[key] for key in batch.keys]].reshape(-1, 2)
+                assert (group_PU[:, 0] == group_PU[:, 1]).all()
         assert sorted(received + rows_of(interleave(after))) == sorted(whole)

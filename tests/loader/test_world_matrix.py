@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from loader import InverseFrequency
+from shardwriter.manifest import load_manifest
+from shardwriter.storage import open_store
 from tests.loader.builders import interleave, make_dataset, make_loaders, real_keys
 
 WORLDS = (1, 2, 3, 5, 8)
-NUM_CLIPS_BY_SHARDS = {1: 7, 2: 9, 3: 13, 5: 23, 8: 31, 13: 29, 17: 53}
+NUM_CLIPS_BY_SHARDS = {1: 7, 2: 9, 3: 13, 5: 23, 8: 31, 13: 38, 17: 67}
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +24,13 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
         url = make_dataset(
             root / str(num_shards), num_clips=num_clips, clips_per_shard=-(-num_clips // num_shards)
         )
+        assert num_shards_of(url) == num_shards
         made[num_shards] = url
     return made
+
+
+def num_shards_of(url: str) -> int:
+    return len(load_manifest(open_store(url)).shards)
 
 
 def run(url: str, size: int, **settings: Any) -> tuple[list[int], Counter[str]]:
@@ -64,8 +71,9 @@ def test_equal_steps_and_every_sample_by_its_policy(
 def test_every_world_thread_count_and_shard_count(
     tmp_path: Path, num_shards: int, size: int, num_threads: int
 ) -> None:
-    num_clips = 3 * num_shards + 1
+    num_clips = 4 * num_shards - 1
     url = make_dataset(tmp_path / "set", num_clips=num_clips, clips_per_shard=4)
+    assert num_shards_of(url) == num_shards
     steps, counts = run(url, size, tail="pad", num_threads=num_threads)
     assert (len(set(steps)), len(counts), set(counts.values())) == (1, num_clips, {1})
 
