@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.doctor_mixing import Mixing, mixing_of
 from loader import LoaderConfig, ShardLoader
 from loader.dataset import NO_FOLD, DatasetIndex
 from loader.ranges import MAX_REQUEST_BYTES
@@ -107,6 +108,8 @@ class Needs:
     """So that nothing is fetched twice."""
     min_cache_num_bytes: int
     """So that shards stay for as long as they are being read."""
+    num_fetches_per_shard: float
+    """Nodes that fetch each shard into their cache, on average: 1 where `num_streams` suits."""
     memory_num_bytes_per_rank: int
     """Batches, buffers and index."""
 
@@ -120,6 +123,7 @@ class Diagnosis:
     shards: Shards
     lengths: Lengths
     classes: Classes
+    mixing: Mixing
     needs: Needs
 
 
@@ -131,6 +135,7 @@ def diagnose(loader: ShardLoader, cluster: Cluster) -> Diagnosis:
         shards=_shards(loader.index),
         lengths=_lengths(loader.index, loader.config),
         classes=_classes(loader),
+        mixing=mixing_of(loader.index, open_shards=loader.config.open_shards),
         needs=_needs(loader, cluster),
     )
 
@@ -205,14 +210,13 @@ def _needs(loader: ShardLoader, cluster: Cluster) -> Needs:
     clips_per_second = cluster.num_gpus * cluster.clips_per_second
     shards = _shards(index)
     clip_num_bytes = float(index.audio_num_bytes_N.mean())
-    requests_a_clip = 1.0
+    requests_a_clip = num_fetches = 1.0
     if config.cache_dir is not None:
-        # Whole shards come, once to each node; and clips of one shard share a request.
+        # Whole shards come, and clips of one shard share a request.
         clip_num_bytes = shards.total_num_bytes / len(index)
-        requests_a_clip = cluster.num_nodes * clip_num_bytes / MAX_REQUEST_BYTES
-    received = clips_per_second * clip_num_bytes
-    if config.cache_dir is None:
-        received /= cluster.num_nodes
+        num_fetches = _fetches_per_shard(config, shards.num, cluster.num_nodes)
+        requests_a_clip = num_fetches * clip_num_bytes / MAX_REQUEST_BYTES
+    received = clips_per_second * clip_num_bytes * num_fetches / cluster.num_nodes
     num_open = config.open_shards * config.num_streams
     return Needs(
         is_remote=is_remote,
@@ -222,8 +226,17 @@ def _needs(loader: ShardLoader, cluster: Cluster) -> Needs:
         min_cache_num_bytes=(
             min(2 * num_open * shards.largest_num_bytes, shards.total_num_bytes) if is_remote else 0
         ),
+        num_fetches_per_shard=num_fetches,
         memory_num_bytes_per_rank=_memory(loader, is_remote=is_remote),
     )
+
+
+def _fetches_per_shard(config: LoaderConfig, num_shards: int, num_nodes: int) -> float:
+    """Return how many nodes each shard goes to: nodes next to each other share out the streams."""
+    num_streams = max(1, min(config.num_streams, num_shards // config.open_shards))
+    # Ends of nodes and ends of streams cut the row of streams into so many pieces.
+    num_pieces = num_streams + num_nodes - math.gcd(num_streams, num_nodes)
+    return num_pieces / num_streams
 
 
 def _bytes_a_second(index: DatasetIndex, config: LoaderConfig) -> float:

@@ -11,6 +11,8 @@ _HUGE_CLIP_BYTES = 50_000_000
 _SMALL_FILL_SHARE = 0.7
 _DROPPED_SHARE = 0.05
 _UNEVEN_FOLDS = 1.5
+_WELL_MIXED_SHARE = 0.75
+_FETCHED_ONCE = 1.1
 _NETWORK_BYTES_PER_SECOND = 1.25e9
 """10 Gbit/s."""
 
@@ -30,6 +32,8 @@ def warnings_about(
         *_about_needs(diagnosis, config, free_disk_bytes),
         *_about_steps(diagnosis),
         *_about_shards(diagnosis),
+        *_about_nodes(diagnosis, config),
+        *_about_mixing(diagnosis),
         *_about_clips(diagnosis, config),
         *_about_classes(diagnosis, min_clips),
     )
@@ -99,6 +103,31 @@ def _about_shards(diagnosis: Diagnosis) -> Iterator[str]:
         yield (
             f"shards are small (median {human_bytes(shards.median_num_bytes)}): each costs "
             "requests of its own; ingest with larger ones, 64 MB to 1 GB"
+        )
+
+
+def _about_nodes(diagnosis: Diagnosis, config: LoaderConfig) -> Iterator[str]:
+    num_nodes, num_shards = diagnosis.cluster.num_nodes, diagnosis.shards.num
+    num_fetches = diagnosis.needs.num_fetches_per_shard
+    if not diagnosis.needs.is_remote or num_fetches <= _FETCHED_ONCE or num_shards < 4 * num_nodes:
+        return
+    way_out = f"--num-streams {num_nodes}"
+    if num_shards < num_nodes * config.open_shards:
+        way_out += f" --open-shards {num_shards // num_nodes}"
+    yield (
+        f"each shard is fetched by {num_fetches:.1f} of {num_nodes} nodes: give {way_out}, and "
+        "each is fetched by one"
+    )
+
+
+def _about_mixing(diagnosis: Diagnosis) -> Iterator[str]:
+    mixing = diagnosis.mixing
+    if mixing.num_classes < _WELL_MIXED_SHARE * mixing.num_classes_if_mixed:
+        yield (
+            f"shards are sorted by class: the {mixing.num_open_shards} that are mixed at a time "
+            f"hold {mixing.num_classes:.1f} classes (effectively), as many clips taken at random "
+            f"{mixing.num_classes_if_mixed:.1f}: batches are one-sided; raise --open-shards, or "
+            "ingest the clips again, which mixes them"
         )
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from jobs.cli import main
 from jobs.doctor import Cluster, diagnose
+from jobs.doctor_mixing import mixing_of
 from jobs.doctor_warnings import warnings_about
 from loader import LoaderConfig, ShardLoader, World
 from tests.loader.builders import make_dataset, make_loader
+from tests.loader.index_builders import make_index
 from tests.loader.test_stream_remote import RemoteFolder
 
 CLUSTER = Cluster(num_gpus=6, gpus_per_node=4, clips_per_second=100.0)
@@ -129,3 +131,55 @@ def test_what_overloads_the_store_or_the_network_is_warned_about(url: str) -> No
     )
     assert slow[0].startswith("no --cache-dir: every epoch fetches every clip again")
     assert any("shards are small (median 10.2 kB)" in warning for warning in slow)
+
+
+@pytest.mark.parametrize(
+    ("num_streams", "num_gpus", "num_fetches"),
+    [(1, 6, 2.0), (2, 6, 1.0), (2, 9, 2.0)],
+)
+def test_nodes_that_fetch_the_same_shards_are_warned_about(
+    url: str, tmp_path: Path, num_streams: int, num_gpus: int, num_fetches: float
+) -> None:
+    loader = remote(url, cache_dir=str(tmp_path / "c"), open_shards=3, num_streams=num_streams)
+    cluster = dataclasses.replace(CLUSTER, num_gpus=num_gpus)
+    diagnosis = diagnose(loader, cluster)
+    assert diagnosis.needs.num_fetches_per_shard == num_fetches
+    warnings = warnings_about(diagnosis, loader.config, min_clips=0, free_disk_bytes=None)
+    said = [warning for warning in warnings if "is fetched by" in warning]
+    if num_gpus > 8:  # three nodes, too few shards for whatever number of streams
+        assert not said
+        assert any("8 shards for 3 node(s)" in warning for warning in warnings)
+    elif num_streams == 1:
+        assert "each shard is fetched by 2.0 of 2 nodes: give --num-streams 2, and" in said[0]
+    else:
+        assert not said
+
+
+def test_nodes_get_as_many_bytes_as_they_fetch(url: str, tmp_path: Path) -> None:
+    needs = [
+        diagnose(
+            remote(url, cache_dir=str(tmp_path / "c"), open_shards=3, num_streams=streams), CLUSTER
+        ).needs
+        for streams in (1, 2)
+    ]
+    assert needs[0].network_bytes_per_second == pytest.approx(2 * needs[1].network_bytes_per_second)
+    assert needs[0].requests_per_second == pytest.approx(2 * needs[1].requests_per_second)
+
+
+def test_shards_that_are_sorted_by_class_are_warned_about(url: str) -> None:
+    in_order = [[number // 100] for number in range(2000)]
+    mixed = [[number % 20] for number in range(2000)]
+    sorted_mixing = mixing_of(
+        make_index(in_order, num_labels=20, clips_per_shard=50), open_shards=8
+    )
+    assert 5 < sorted_mixing.num_classes < 8
+    assert sorted_mixing.num_classes_if_mixed > 19
+    good = mixing_of(make_index(mixed, num_labels=20, clips_per_shard=50), open_shards=8)
+    assert 19.9 < good.num_classes <= 20
+    loader = make_loader(url)
+    diagnosis = diagnose(loader, CLUSTER)
+    for mixing in (good, diagnosis.mixing, sorted_mixing):
+        with_it = dataclasses.replace(diagnosis, mixing=mixing)
+        warnings = warnings_about(with_it, loader.config, min_clips=0, free_disk_bytes=None)
+        is_said = any("shards are sorted by class: the 8 that" in each for each in warnings)
+        assert is_said == (mixing is sorted_mixing)
