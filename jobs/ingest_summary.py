@@ -12,10 +12,11 @@ from shardwriter.overlaps import DUPLICATES_NAME, GROUPS_NAME
 _MAX_PARTS_NAMED = 8
 _MAX_SHORTCOMINGS = 8
 _MEANING = {
-    Group.PERMANENT: "not there any more, or not what the catalogue says; a later run confirms it",
+    Group.PERMANENT: "not there any more, damaged, or not what the catalogue says; a later run "
+    "confirms it",
     Group.GATED: "there, but not for us: age, members, country",
     Group.BLOCKED: "we were refused, which says nothing about the clips",
-    Group.TRANSIENT: "the network failed",
+    Group.TRANSIENT: "the network failed, or files are cut off; a later run asks again",
     Group.OURS: "our side failed",
     Group.UNCLEAR: "asks for another look",
     Group.ABSENT: "not in this source",
