@@ -6,7 +6,7 @@ it has come by, and rare classes are repeated from what is in memory.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -27,6 +27,8 @@ class ReservoirReport:
     """Samples that left their reservoirs without having been drawn: their classes overflow."""
     draws_by_label: dict[str, int]
     """Draws through each class; a sample of several classes exposes the others as well."""
+    num_bytes_held: int
+    """Of the samples in the reservoirs, as `num_bytes_of` tells; 0 without."""
     starved_by_label: dict[str, int]
     """Draws of a class that had no sample left below the reuse cap; another class was drawn."""
 
@@ -35,6 +37,7 @@ class ReservoirReport:
 class _Held(Generic[Sample]):
     sample: Sample
     labels: tuple[str, ...]
+    num_bytes: int
     num_uses: int = 0
     num_reservoirs: int = 0
 
@@ -49,8 +52,9 @@ class ClassReservoirs(Generic[Sample]):
     several. So between two draws of a sample through one class, all others of its reservoir come
     once. A sample that has been drawn `max_uses` times leaves all its reservoirs.
 
-    Memory holds at most `capacity` samples for each class. The output is a function of the
-    stream and the seed alone.
+    Memory holds at most `capacity` samples for each class, and `max_bytes` of all: where these are
+    reached, the reservoir with the most samples lets one go, so that rare classes keep theirs. The
+    output is a function of the stream and the seed alone.
     """
 
     capacity: int
@@ -60,18 +64,28 @@ class ClassReservoirs(Generic[Sample]):
     seed: int
     warm_up: int = 0
     """Samples that come in before the first goes out; this many fewer go out at the end."""
+    max_bytes: int | None = None
+    """Bound on the samples held; needs `num_bytes_of`. None: `capacity` is the only bound."""
+    num_bytes_of: Callable[[Sample], int] | None = None
+    """Tells a sample's size, e.g. `lambda sample: len(sample["flac"])`."""
     _reservoirs: dict[str, list[_Held[Sample]]] = field(default_factory=dict, init=False)
     _draws: Counter[str] = field(default_factory=Counter, init=False)
     _starved: Counter[str] = field(default_factory=Counter, init=False)
     _num_in: int = field(default=0, init=False)
     _num_unlabelled: int = field(default=0, init=False)
     _num_never_used: int = field(default=0, init=False)
+    _num_bytes_held: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         for name, least in (("capacity", 1), ("max_uses", 1), ("warm_up", 0), ("seed", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
+        if self.max_bytes is not None and (self.max_bytes < 1 or self.num_bytes_of is None):
+            raise ValueError(
+                f"max_bytes={self.max_bytes!r} must be at least 1, and needs num_bytes_of, which "
+                "tells the size of a sample"
+            )
 
     def resample(self, samples: Iterable[tuple[Sequence[str], Sample]]) -> Iterator[Sample]:
         """Yield balanced samples for a stream of (labels, sample); ends with the stream."""
@@ -91,19 +105,25 @@ class ClassReservoirs(Generic[Sample]):
             num_out=self._draws.total(),
             num_unlabelled=self._num_unlabelled,
             num_never_used=self._num_never_used,
+            num_bytes_held=self._num_bytes_held,
             draws_by_label=dict(self._draws),
             starved_by_label=dict(self._starved),
         )
 
     def _admit(self, labels: tuple[str, ...], sample: Sample) -> None:
         self._num_unlabelled += not labels
-        held = _Held(sample=sample, labels=labels)
+        num_bytes = 0 if self.num_bytes_of is None else self.num_bytes_of(sample)
+        held = _Held(sample=sample, labels=labels, num_bytes=num_bytes)
+        self._num_bytes_held += num_bytes if labels else 0
         for label in labels:
             reservoir = self._reservoirs.setdefault(label, [])
             if len(reservoir) == self.capacity:
                 self._remove(max(reservoir, key=lambda item: item.num_uses), label)
             reservoir.append(held)
             held.num_reservoirs += 1
+        while self.max_bytes is not None and self._num_bytes_held > self.max_bytes:
+            fullest = max(self._reservoirs, key=lambda label: len(self._reservoirs[label]))
+            self._remove(max(self._reservoirs[fullest], key=lambda item: item.num_uses), fullest)
 
     def _draw(self, random: np.random.Philox) -> Sample | None:
         """Draw a class until one has a sample; each empty one is counted and left out."""
@@ -132,4 +152,6 @@ class ClassReservoirs(Generic[Sample]):
     def _remove(self, held: _Held[Sample], label: str) -> None:
         self._reservoirs[label].remove(held)
         held.num_reservoirs -= 1
-        self._num_never_used += not held.num_reservoirs and not held.num_uses
+        if not held.num_reservoirs:
+            self._num_bytes_held -= held.num_bytes
+            self._num_never_used += not held.num_uses

@@ -90,6 +90,41 @@ def test_all_others_of_a_full_reservoir_come_between_two_draws_of_a_sample() -> 
         assert len(set(drawn[at : at + 8])) == 8
 
 
+@bounded()
+@given(label_streams, st.integers(1, 60), st.integers(0, 9))
+def test_no_more_bytes_are_held_than_the_bound(
+    labels: list[tuple[str, ...]], max_bytes: int, seed: int
+) -> None:
+    reservoirs = ClassReservoirs[int](
+        capacity=20, max_uses=3, seed=seed, max_bytes=max_bytes, num_bytes_of=lambda n: n % 13
+    )
+    most = 0
+    for _ in reservoirs.resample(numbered(labels)):
+        most = max(most, reservoirs.report().num_bytes_held)
+    held = {
+        id(item): item.num_bytes
+        for reservoir in reservoirs._reservoirs.values()
+        for item in reservoir
+    }
+    assert sum(held.values()) == reservoirs.report().num_bytes_held <= max_bytes
+    assert most <= max_bytes
+
+
+def test_rare_classes_keep_their_samples_where_bytes_are_short() -> None:
+    labels = rare_and_common(2000, 0.02)
+    reservoirs = ClassReservoirs[int](
+        capacity=1000, max_uses=99, seed=1, max_bytes=50, num_bytes_of=lambda _: 1
+    )
+    drawn = Counter(labels[number][0] for number in reservoirs.resample(numbered(labels)))
+    assert abs(drawn["rare"] / drawn.total() - 0.5) < 0.05
+    assert reservoirs.report().num_bytes_held == 50
+
+
+def test_a_bound_on_bytes_without_sizes_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_bytes=9 must be at least 1, and needs num_bytes_of"):
+        ClassReservoirs[int](capacity=2, max_uses=2, seed=0, max_bytes=9)
+
+
 @pytest.mark.parametrize("name", ["capacity", "max_uses"])
 def test_nothing_to_hold_or_to_use_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got 0"):
