@@ -7,6 +7,7 @@ URLs never enter them.
 import contextlib
 import ssl
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from botocore import exceptions as boto
 
@@ -122,8 +123,17 @@ def as_ours(error: Exception, *, where: str) -> MelstreamError:
         return StorageError(f"{where}: can't be asked of S3: {error}")
     # What is left are connections: refused, timed out, reset, cut, or answers that are no S3.
     return TransientStorageError(
-        f"{where}: {type(error).__name__}; is the endpoint reachable? Run again to go on"
+        f"{where}: {type(error).__name__}; is the endpoint{_endpoint(error)} reachable? Run again "
+        "to go on"
     )
+
+
+def _endpoint(error: Exception) -> str:
+    """Return the host that could not be reached: no path, query or user, which may be secret."""
+    url = urlsplit(str(getattr(error, "kwargs", {}).get("endpoint_url", "")))
+    if url.hostname is None:
+        return ""
+    return f" {url.scheme}://{url.hostname}" + ("" if url.port is None else f":{url.port}")
 
 
 def _answered(error: boto.ClientError, *, where: str) -> StorageError:

@@ -68,7 +68,8 @@ def test_an_endpoint_where_nobody_answers_is_given_up_soon() -> None:
     (port,) = free_ports(1)
     options = S3Options(endpoint_url=f"http://127.0.0.1:{port}", max_attempts=2)
     started = time.monotonic()
-    with pytest.raises(TransientStorageError, match=r"s3://clips/x/a: EndpointConnectionError"):
+    message = rf"s3://clips/x/a: EndpointConnectionError; is the endpoint {options.endpoint_url} "
+    with pytest.raises(TransientStorageError, match=message):
         open_store("s3://clips/x", options).read("a")
     assert time.monotonic() - started < 10
 
