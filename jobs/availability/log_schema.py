@@ -1,11 +1,13 @@
 """The attempts log on disk: one flat row a try, the same as JSON line and as table."""
 
 import json
+import operator
 from typing import Any, Final
 
 import pyarrow as pa
 
-from jobs.availability.attempt import Attempt
+from jobs.availability.attempt import Attempt, Vantage
+from jobs.availability.outcome import Evidence
 
 ATTEMPTS_FOLDER: Final = "availability/attempts"
 ATTEMPTS_TABLE_NAME: Final = "availability/attempts.parquet"
@@ -60,13 +62,19 @@ EVIDENCE_COLUMNS: Final = ATTEMPTS_SCHEMA.names[
 ]
 
 
+def _place_of(column: str) -> str:
+    """Return where an attempt holds a column: `code`, `evidence.text`, `vantage.region`."""
+    places = ((Attempt, ""), (Evidence, "evidence."), (Vantage, "vantage."))
+    return next(f"{place}{column}" for kind, place in places if hasattr(kind, column))
+
+
+_COLUMNS: Final = tuple(ATTEMPTS_SCHEMA.names)
+_values_of = operator.attrgetter(*map(_place_of, _COLUMNS))
+
+
 def to_row(attempt: Attempt) -> dict[str, Any]:
     """Return an attempt as a row of the log, in the order of the schema."""
-    parts = (attempt, attempt.evidence, attempt.vantage)
-    return {
-        name: next(getattr(part, name) for part in parts if hasattr(part, name))
-        for name in ATTEMPTS_SCHEMA.names
-    }
+    return dict(zip(_COLUMNS, _values_of(attempt), strict=True))
 
 
 def to_line(attempt: Attempt) -> bytes:

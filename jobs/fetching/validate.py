@@ -14,6 +14,7 @@ from shardwriter.audio import CleanAudio, Pcm
 from shardwriter.errors import AudioError
 
 _FULL_SCALE = 32768.0
+_CLIPPED_PEAK = 32767
 _CLIPPED_RUN_SAMPLES = 3
 """So many samples in a row at full scale don't happen unclipped."""
 
@@ -84,19 +85,17 @@ def measure_level(pcm_T: Pcm, *, gain_db: float = 0.0) -> Level:
         pcm_T: Mono samples, int16.
         gain_db: That cleaning has applied, taken off again.
     """
-    magnitude_T = np.abs(pcm_T.astype(np.int32))
-    peak = int(magnitude_T.max(initial=0))
+    peak = max(int(pcm_T.max(initial=0)), -int(pcm_T.min(initial=0)))
     peak_dbfs = 20 * math.log10(peak / _FULL_SCALE) - gain_db if peak else -math.inf
-    return Level(peak_dbfs=peak_dbfs, clipped_fraction=_clipped_fraction(magnitude_T))
+    clipped_fraction = _clipped_fraction(pcm_T) if peak >= _CLIPPED_PEAK else 0.0
+    return Level(peak_dbfs=peak_dbfs, clipped_fraction=clipped_fraction)
 
 
-def _clipped_fraction(magnitude_T: np.ndarray) -> float:
-    if not len(magnitude_T):
-        return 0.0
-    is_full_T = np.concatenate(([False], magnitude_T >= _FULL_SCALE - 1, [False]))
-    edges = np.flatnonzero(np.diff(is_full_T))
-    runs = edges[1::2] - edges[::2]
-    return float(runs[runs >= _CLIPPED_RUN_SAMPLES].sum()) / len(magnitude_T)
+def _clipped_fraction(pcm_T: Pcm) -> float:
+    clipped = np.flatnonzero((pcm_T >= _CLIPPED_PEAK) | (pcm_T <= -_CLIPPED_PEAK))
+    ends = np.flatnonzero(np.diff(clipped, prepend=-2, append=len(pcm_T) + 1) > 1)
+    runs = np.diff(ends)
+    return float(runs[runs >= _CLIPPED_RUN_SAMPLES].sum()) / len(pcm_T)
 
 
 def _is_short(clip: ClipRef, seconds: float, rules: ClipRules) -> bool:
