@@ -37,13 +37,16 @@ def test_speaker_network_is_tested_on_trials(
     trials.parent.mkdir()
     trials.write_bytes(pairs.to_parquet())
     options = ["--model", "ecapa", "--no-shift", "--epochs", "8", "--trials", "tones-o"]
-    train(tones_url, tmp_path, *options)
+    train(tones_url, tmp_path, *options, "--report")
     printed = capsys.readouterr().out
     assert "on 36 trials of tones-o" in printed
     verification = load_result(tmp_path).verification
     assert verification is not None
     assert verification.num_trials == 36
     assert verification.eer < 0.2
+    page = (tmp_path / "report.html").read_text()
+    assert "36 trials of tones-o" in page
+    assert "Held-out accuracy" not in page  # of speakers that the network was not trained on
     figures = tmp_path / "figures.json"
     checkpoint = str(tmp_path / "checkpoint.pt")
     command = ["evaluate", tones_url, "--checkpoint", checkpoint, "--split", "train"]
@@ -80,6 +83,20 @@ def test_weak_labels_are_learnt_by_multiple_instance_pooling_and_evaluated_alike
     # Clips of one label each are scored as the network was trained, not as their labels suggest.
     command[1] = tones_url
     assert cli.main(command) == 0
+
+
+def test_held_out_clips_without_labels_give_no_figures_and_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = make_tones(tmp_path / "dataset", num_clips=27, labels_of={0: ()})
+    out = tmp_path / "run"
+    train(url, out, "--model", "cnn6", "--epochs", "2", "--eval-every", "1", "--report")
+    assert "none of the 9 clips has a label: no figures" in capsys.readouterr().out
+    assert "NaN" not in (out / "result.json").read_text()  # which is no JSON
+    assert [row["macro_map"] for row in load_result(out).evaluations] == [None]
+    page = (out / "report.html").read_text()
+    assert "none of the 9 held-out clips has a label" in page
+    assert "nan" not in page.partition("data:image")[0].lower()
 
 
 @pytest.mark.slow
