@@ -7,6 +7,7 @@ import pytest
 
 from jobs import cli
 from jobs.catalogues.trials import VerificationPairs
+from jobs.optimisation import cosine_with_warm_up
 from jobs.results import load_result
 from tests.jobs.builders import make_tones
 
@@ -109,7 +110,14 @@ def test_scalars_go_to_tensorboard(tones_url: str, tmp_path: Path) -> None:
     losses = [event.value for event in log.Scalars("train/loss")]
     assert losses == pytest.approx(load_result(tmp_path).losses)
     assert [event.step for event in log.Scalars("train/loss")] == list(range(1, 7))
-    assert len(log.Scalars("held-out/accuracy")) == 1
+    rates = [event.value for event in log.Scalars("train/learning_rate")]
+    factor = cosine_with_warm_up(6, 0.1)
+    assert rates == pytest.approx([3e-3 * factor(step) for step in range(6)])
+    # After the first epoch, and the figures of the finished run.
+    assert [event.step for event in log.Scalars("held-out/accuracy")] == [3, 6]
+    metrics = load_result(tmp_path).metrics
+    assert log.Scalars("held-out/accuracy")[-1].value == pytest.approx(metrics.accuracy)
+    assert log.Scalars("held-out/lwlrap")[-1].value == pytest.approx(metrics.lwlrap)
 
 
 @pytest.mark.slow
