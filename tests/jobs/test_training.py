@@ -14,8 +14,10 @@ from jobs.optimisation import cosine_with_warm_up, parameter_groups
 from jobs.recipe import Recipe
 from jobs.train_options import TrainOptions
 from jobs.training import Trainer
+from jobs.training_data import held_out_loader
 from loader import AudioBatch, World
 from shardwriter.errors import ConfigError, LoaderStateError, MelstreamError
+from shardwriter.storage import open_store
 from tests.jobs.builders import TONE_LABELS, make_tones
 
 CPU = torch.device("cpu")
@@ -195,6 +197,15 @@ def test_held_out_clips_are_whole_and_at_least_as_long_as_in_the_training(
     assert shapes == {expected}
     scored = trainer.scores()
     assert (len(scored.keys), tuple(scored.scores_NK.shape)) == (9, (9, len(TONE_LABELS)))
+
+
+def test_held_out_clips_for_ast_have_the_one_length_that_it_takes(tmp_path: Path) -> None:
+    url = make_tones(tmp_path / "dataset", num_clips=27, seconds=1.5)
+    loader = held_out_loader(
+        Recipe(model="ast", crop_seconds=1.0, eval_clips="whole"),
+        url=url, split="train", folds=(3,), world=World(), store=open_store(url),
+    )  # fmt: skip
+    assert {batch.wave_BT.shape[1] for batch in loader} == {8000}
 
 
 def test_scores_are_those_of_each_clip_alone_and_do_not_change(uninterrupted: Trainer) -> None:

@@ -121,7 +121,9 @@ def test_scalars_go_to_tensorboard(tones_url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_transformer_trains_from_random_weights(tones_url: str, tmp_path: Path) -> None:
+def test_transformer_trains_from_random_weights_on_parts_of_clips(
+    tones_url: str, tmp_path: Path
+) -> None:
     train(
         tones_url,
         tmp_path,
@@ -134,5 +136,7 @@ def test_transformer_trains_from_random_weights(tones_url: str, tmp_path: Path) 
         "--epochs",
         "2",
         "--no-shift",
+        "--crop-seconds",
+        "0.5",
     )
     assert load_result(tmp_path).settings["model"].startswith("ast at 0.09")
