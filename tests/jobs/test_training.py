@@ -10,7 +10,7 @@ import torch
 from jobs.checkpoint import load_checkpoint
 from jobs.front_end import clip_shifts, roll
 from jobs.metrics import evaluate
-from jobs.optimisation import cosine_with_warm_up, parameter_groups
+from jobs.optimisation import amp_dtype, cosine_with_warm_up, parameter_groups
 from jobs.recipe import Recipe
 from jobs.train_options import TrainOptions
 from jobs.training import Trainer
@@ -252,6 +252,19 @@ def test_learning_rate_rises_in_a_line_and_falls_along_a_cosine_to_zero() -> Non
 def test_learning_rate_of_a_very_short_run_is_above_zero(num_steps: int) -> None:
     factor = cosine_with_warm_up(num_steps, 0.1)
     assert all(0 < factor(step) <= 1 for step in range(num_steps))
+
+
+@pytest.mark.parametrize(
+    ("has_units", "expected"), [(True, torch.bfloat16), (False, torch.float16)]
+)
+def test_gpus_without_units_for_bfloat16_take_float16(
+    monkeypatch: pytest.MonkeyPatch, has_units: bool, expected: torch.dtype
+) -> None:
+    def is_supported(including_emulation: bool = True) -> bool:
+        return including_emulation or has_units  # as torch has it
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    assert amp_dtype(Recipe(), torch.device("cuda")) == expected
 
 
 def test_weights_decay_and_biases_and_norms_do_not(uninterrupted: Trainer) -> None:
