@@ -60,6 +60,19 @@ def test_the_default_dtype_changes_nothing() -> None:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
+def test_peaks_are_normalised_where_a_room_or_noise_came_and_nowhere_else() -> None:
+    noisy = AugmentRecipe(room=Response(p=0.2), noise=NOISE, room_or_noise=True)
+    as_mixed_BT, *_ = augmented(make_augmenter(noisy), num_rows=48)
+    scaled_BT, *_ = augmented(make_augmenter(replace(noisy, normalise_peaks=True)), num_rows=48)
+    clean_BT = make_batch(48, NUM_SAMPLES).wave_BT / 32768
+    is_changed_B = (as_mixed_BT != clean_BT).any(dim=1)
+    assert 24 < is_changed_B.sum() < 48
+    assert torch.equal(scaled_BT[~is_changed_B], clean_BT[~is_changed_B])
+    peak_B = as_mixed_BT.abs().amax(dim=1)
+    expected_BT = as_mixed_BT / (peak_B + 1e-4)[:, None]
+    torch.testing.assert_close(scaled_BT[is_changed_B], expected_BT[is_changed_B])
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 6])
 def test_a_sample_is_augmented_alike_in_any_batch(batch_size: int) -> None:
     augmenter = make_augmenter(UNMIXED)
