@@ -61,8 +61,10 @@ class Checkpoint:
         Raises:
             ConfigError: names the first setting that differs, what was saved and what is now.
         """
+        # What the version that saved it didn't know was at its default.
+        before = asdict(Recipe()) | self.recipe
         for name, now in asdict(recipe).items():
-            saved = self.recipe.get(name)
+            saved = before[name]
             if name not in _MAY_CHANGE and saved != now:
                 raise ConfigError(
                     f"the checkpoint was made with {name}={saved!r}, now it is {now!r}; "
