@@ -86,7 +86,7 @@ def evaluation_curves(
     axes.set_xlabel("epoch")
     axes.set_ylabel("share")
     axes.grid(axis="y", color=_FAINT, linewidth=0.7)
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.legend(frameon=False, fontsize=9, loc="best")
     return to_png(figure)
 
 

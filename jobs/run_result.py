@@ -87,7 +87,7 @@ def _settings(trainer: Trainer) -> dict[str, str]:
         "held out": options.held_out,
         "objective": trainer.objective.kind,
         "epochs": str(recipe.epochs),
-        "clips a step": f"{recipe.batch_size} over {trainer.world.size} processes{parts}",
+        "clips a step": f"{recipe.batch_size} over {trainer.world.size} process(es){parts}",
         "optimiser": f"AdamW, learning rate {recipe.learning_rate:g}, "
         f"weight decay {recipe.weight_decay:g}, warm-up and cosine",
         "features": _features(recipe.preset, trainer.front_end.config.log_mel),
