@@ -157,13 +157,11 @@ def rolled(
     if wave_BT.device.type == "cpu" and not torch.compiler.is_compiling():
         return _rolled_by_row(wave_BT, num_samples_B, shift_B)
 
-    def turned(rows: Rows) -> Tensor:
-        place_T = torch.arange(wave_BT.shape[1], device=wave_BT.device)
-        length_BX = num_samples_B[rows, None].clamp(min=1)
-        from_BT = (place_T - shift_B[rows, None]) % length_BX
-        return wave_BT[rows].gather(1, from_BT.where(place_T < length_BX, place_T))
-
-    return with_changed_rows(wave_BT, shift_B != 0, turned)
+    # A clip that stays turns by 0: no need to put its row back.
+    place_T = torch.arange(wave_BT.shape[1], device=wave_BT.device)
+    length_BX = num_samples_B[:, None].clamp(min=1)
+    from_BT = (place_T - shift_B[:, None]) % length_BX
+    return wave_BT.gather(1, from_BT.where(place_T < length_BX, place_T))
 
 
 def _rolled_by_row(wave_BT: Tensor, num_samples_B: Tensor, shift_B: Tensor) -> Tensor:
