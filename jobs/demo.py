@@ -145,9 +145,16 @@ def _times(
 
 
 def _print(result: RunResult, times: dict[str, float], report: Path) -> None:
+    metrics = result.metrics
+    _, *others = metric_rows(metrics, None)  # the first is the accuracy, without its fold
     table(
         [
-            *metric_rows(result.metrics, None),
+            (
+                "held-out accuracy",
+                f"{metrics.accuracy:.1%} of {metrics.num_clips} clips of fold {EVAL_FOLD} "
+                f"(chance {metrics.chance:.0%})",
+            ),
+            *others,
             ("training speed", f"{result.clips_per_second:.0f} clips/s"),
         ]
     )
