@@ -113,13 +113,13 @@ def main() -> int:
         rows=rows,
         notes=notes,
         data={"times_ms": times_ms, "batch_size": arguments.batch_size},
-        command=f"python -m benchmarks.augment --batch-size {arguments.batch_size} "
-        f"--rounds {arguments.rounds}",
+        command=" ".join(["python -m benchmarks.augment", *sys.argv[1:]]),
     )
     return 0
 
 
 def _measure(device: str, arguments: argparse.Namespace) -> dict[str, float]:
+    print(f"Measuring on {device}, minutes on a CPU ...", file=sys.stderr, flush=True)
     rate_hz = arguments.sample_rate
     num_samples = round(arguments.seconds * rate_hz)
     batch = make_batch(arguments.batch_size, num_samples, device=device)

@@ -19,6 +19,8 @@ def main(url: str, epochs: int = 2) -> None:
     torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     world = World.from_env()
     device = torch.device("cuda", world.local_rank) if torch.cuda.is_available() else "cpu"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(device)  # or every rank takes memory of the first GPU
     loader = ShardLoader(
         LoaderConfig(url=url, split="train", batch_size=4, crop_seconds=1.0), world=world
     )

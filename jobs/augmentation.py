@@ -6,7 +6,7 @@ depends on (dataset, seed, epoch).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 
 import torch
 
@@ -69,7 +69,7 @@ def open_augmentation(
         return Augmentation()
     _check_speed(recipe.augment, augment)
     banks: dict[str, ClipBank] = {}
-    description = {"augment": repr(augment)}
+    description = {"augment": described(augment)}
     for name, source in options.sources.items():
         flag, *_ = BANK_FLAGS[name]
         try:
@@ -101,6 +101,24 @@ def contents(banks: Banks) -> dict[str, str]:
         for name, bank in found.items()
         if bank is not None
     }
+
+
+def described(value: object) -> str:
+    """Return a recipe, or a part of one, in a line that says what differs from the defaults.
+
+    So a checkpoint still fits when a later version knows settings that this one doesn't.
+    """
+    if isinstance(value, tuple):
+        return f"({', '.join(map(described, value))})"
+    if not is_dataclass(value):
+        return repr(value)
+    values = {each.name: (each.default, getattr(value, each.name)) for each in fields(value)}
+    changed = [
+        f"{name}={described(given)}"
+        for name, (default, given) in values.items()
+        if given != default
+    ]
+    return f"{type(value).__name__}({', '.join(changed)})"
 
 
 def _named(name: str) -> AugmentRecipe:

@@ -61,8 +61,10 @@ class Checkpoint:
         Raises:
             ConfigError: names the first setting that differs, what was saved and what is now.
         """
+        # What the version that saved it didn't know was at its default.
+        before = asdict(Recipe()) | self.recipe
         for name, now in asdict(recipe).items():
-            saved = self.recipe.get(name)
+            saved = before[name]
             if name not in _MAY_CHANGE and saved != now:
                 raise ConfigError(
                     f"the checkpoint was made with {name}={saved!r}, now it is {now!r}; "
@@ -106,21 +108,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ConfigError: it is not there, not readable, or of another version.
     """
     if not path.exists():
-        raise ConfigError(f"no checkpoint at {path}; start without --resume")
+        raise ConfigError(f"no checkpoint at {path}; leave out --resume to train anew")
     if not _is_whole(path):
-        raise ConfigError(f"{path} is not a whole checkpoint; start without --resume")
+        raise ConfigError(f"{path} is not a whole checkpoint; leave out --resume to train anew")
     try:
         row = torch.load(path, map_location="cpu", weights_only=True)
     except _LOAD_ERRORS as err:
         raise ConfigError(
-            f"{path} is not a readable checkpoint ({type(err).__name__}); start without --resume"
+            f"{path} is not a readable checkpoint ({type(err).__name__}); leave out --resume to "
+            "train anew"
         ) from err
     if not isinstance(row, dict) or row.pop("version", None) != VERSION:
         raise ConfigError(
-            f"{path} is not a checkpoint of version {VERSION}; start without --resume"
+            f"{path} is not a checkpoint of version {VERSION}; leave out --resume to train anew"
         )
     if row.keys() != set(Checkpoint.__dataclass_fields__):
-        raise ConfigError(f"{path} lacks parts of a checkpoint; start without --resume")
+        raise ConfigError(f"{path} lacks parts of a checkpoint; leave out --resume to train anew")
     return Checkpoint(**row)
 
 

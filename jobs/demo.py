@@ -15,7 +15,7 @@ from jobs.console import say, stage, table
 from jobs.fetching.open_fetcher import open_fetcher
 from jobs.ingest import IngestOptions, IngestSummary, ingest
 from jobs.ingest_summary import print_summary
-from jobs.results import RunResult, load_result
+from jobs.results import RunResult, load_result, metric_rows
 from jobs.run_report import write_run_report
 from jobs.sample import sample_folder
 from jobs.sources import open_source
@@ -146,6 +146,7 @@ def _times(
 
 def _print(result: RunResult, times: dict[str, float], report: Path) -> None:
     metrics = result.metrics
+    _, *others = metric_rows(metrics, None)  # the first is the accuracy, without its fold
     table(
         [
             (
@@ -153,7 +154,7 @@ def _print(result: RunResult, times: dict[str, float], report: Path) -> None:
                 f"{metrics.accuracy:.1%} of {metrics.num_clips} clips of fold {EVAL_FOLD} "
                 f"(chance {metrics.chance:.0%})",
             ),
-            ("macro mAP", f"{metrics.macro_map:.3f}"),
+            *others,
             ("training speed", f"{result.clips_per_second:.0f} clips/s"),
         ]
     )

@@ -13,7 +13,7 @@ from jobs.console import say, table
 from jobs.distributed import process_group
 from jobs.evaluation import Evaluator
 from jobs.front_end import FrontEnd, recipe_front_end
-from jobs.metrics import Metrics, evaluate
+from jobs.metrics import Metrics
 from jobs.models.build import build_network
 from jobs.objectives import Objective
 from jobs.optimisation import amp_dtype
@@ -69,8 +69,7 @@ def run_evaluation(options: EvaluateOptions) -> int:
         if options.trials is None:
             # The checkpoint's, and not what would suit the labels of the clips that are tested.
             objective = Objective(recipe, kind=checkpoint.objective, weight_K=None)
-            scored = evaluator.scores(loader, objective)
-            metrics = evaluate(scored.scores_NK.numpy(), scored.targets_NK.numpy() > 0)
+            metrics = evaluator.scores(loader, objective).metrics()
         else:
             if recipe.model != "ecapa":
                 raise ConfigError("--trials compare embeddings, which only ecapa has")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from jobs.distributed import gather_from_ranks
 from jobs.front_end import FrontEnd
+from jobs.metrics import Metrics, evaluate
 from jobs.objectives import Objective
 from loader import AudioBatch, FeatureBatch, ShardLoader, World
 from shardwriter.errors import MelstreamError
@@ -25,6 +26,10 @@ class Scored:
     keys: list[str]
     scores_NK: Tensor
     targets_NK: Tensor
+
+    def metrics(self) -> Metrics:
+        """Return the figures of merit."""
+        return evaluate(self.scores_NK.numpy(), self.targets_NK.numpy() > 0)
 
 
 class Evaluator:

@@ -10,8 +10,8 @@ class History:
 
     losses: list[float] = field(default_factory=list)
     """Mean over the ranks' clips, one a step."""
-    evaluations: list[dict[str, float]] = field(default_factory=list)
-    """`step`, `accuracy` and `macro_map` of each evaluation in between."""
+    evaluations: list[dict[str, float | None]] = field(default_factory=list)
+    """`step`, `accuracy` and `macro_map` (None without labels) of each evaluation in between."""
     num_clips: int = 0
     """Delivered to all ranks together."""
     seconds: dict[str, float] = field(default_factory=dict)

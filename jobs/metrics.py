@@ -17,8 +17,8 @@ class Metrics:
 
     accuracy: float
     """Share of clips whose highest score is one of their labels."""
-    macro_map: float
-    """Mean of the average precision over the classes that have a clip."""
+    macro_map: float | None
+    """Mean of the average precision over the classes that have a clip; None where none has."""
     chance: float
     """Accuracy of always naming the most frequent class."""
     num_clips: int
@@ -45,7 +45,7 @@ def evaluate(scores_NK: Scores, targets_NK: Targets) -> Metrics:
     macro_auc = float(np.mean(areas)) if areas else None
     return Metrics(
         accuracy=float(targets_NK[np.arange(len(top_N)), top_N].mean()),
-        macro_map=float(np.mean(precisions)) if precisions else float("nan"),
+        macro_map=float(np.mean(precisions)) if precisions else None,
         chance=float(targets_NK.mean(axis=0).max()),
         num_clips=len(scores_NK),
         macro_auc=macro_auc,

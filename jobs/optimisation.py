@@ -37,13 +37,15 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
 def amp_dtype(recipe: Recipe, device: torch.device) -> torch.dtype | None:
     """Return the dtype of automatic mixed precision, None for float32.
 
-    By default none on the CPU, where it doesn't pay.
+    By default none on the CPU, where it doesn't pay. GPUs before Ampere have no bfloat16 units;
+    torch would emulate it there, slowly, while float16 has units since Volta.
     """
     if recipe.precision == "bf16":
         return torch.bfloat16
     if recipe.precision == "float32" or device.type != "cuda":
         return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if has_bf16 else torch.float16
 
 
 def moving_average(network: nn.Module, decay: float) -> AveragedModel | None:

@@ -99,7 +99,7 @@ ABOUT = {
     "its roll takes the place of shift",
     "balance": "0: every clip alike; 1: rare classes are drawn as often as common ones; or between",
     "crop_seconds": "length of training clips",
-    "eval_clips": "score whole clips, or their middle crop_seconds",
+    "eval_clips": "score whole clips, or their middle crop_seconds; ast always gets the middle",
     "objective": "auto: aam for ecapa, else ce where each clip has one label, else bce",
     "label_smoothing": "share of the target that goes to all classes alike",
     "class_weights": "balanced: rare classes weigh more",

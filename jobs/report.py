@@ -91,6 +91,10 @@ class Report:
     settings: Mapping[str, str]
     mistakes: Sequence[Mistake]
     provenance: Provenance
+    headlines: Sequence[tuple[str, str, str]] = ()
+    """Name, value and a line of what was tested instead of accuracy and mAP, in their place."""
+    figures: Sequence[tuple[str, str]] = ()
+    """Names and values of the figures of merit, for a table."""
     sound_pictures: Sequence[Picture] = ()
     training_pictures: Sequence[Picture] = ()
     result_pictures: Sequence[Picture] = ()

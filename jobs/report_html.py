@@ -30,7 +30,11 @@ def render_report(report: Report) -> str:
             figures(report.training_pictures),
             table(("setting", "value"), report.settings.items()),
         ),
-        section("Results on held-out clips", figures(report.result_pictures)),
+        section(
+            "Results on held-out clips",
+            table(("figure", "value"), report.figures),
+            figures(report.result_pictures),
+        ),
         section("The most confident mistakes", _mistakes(report.mistakes)),
         section(
             "Dataset",
@@ -44,7 +48,7 @@ def render_report(report: Report) -> str:
         title=report.title,
         subtitle=report.subtitle,
         note=report.provenance.created,
-        body=_cards(report.scores) + "".join(sections),
+        body=_cards(report) + "".join(sections),
     )
 
 
@@ -62,21 +66,28 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     return (centre - spread) / scale, (centre + spread) / scale
 
 
-def _cards(scores: Scores) -> str:
+def _cards(report: Report) -> str:
+    scores = report.scores
+    speed = f"{scores.clips_per_second:,.{0 if scores.clips_per_second >= 100 else 1}f}"
+    rows = [
+        *(report.headlines or _score_rows(scores)),
+        ("Training speed", speed, "clips a second"),
+        ("Total time", _duration(scores.total_seconds), "wall time of the whole run"),
+    ]
+    return cards(rows)
+
+
+def _score_rows(scores: Scores) -> list[tuple[str, str, str]]:
     low, high = wilson_interval(scores.accuracy, scores.num_held_out)
     sure = (
         f"chance {scores.chance_accuracy:.1%}; 95% interval {low:.0%} to {high:.0%} "
         f"on {scores.num_held_out:,} clips"
     )
     macro_map = "not measured" if scores.macro_map is None else f"{scores.macro_map:.3f}"
-    speed = f"{scores.clips_per_second:,.{0 if scores.clips_per_second >= 100 else 1}f}"
-    rows = [
+    return [
         ("Held-out accuracy", f"{scores.accuracy:.1%}", sure),
         ("Macro mAP", macro_map, "average precision, mean over classes"),
-        ("Training speed", speed, "clips a second"),
-        ("Total time", _duration(scores.total_seconds), "wall time of the whole run"),
     ]
-    return cards(rows)
 
 
 def _times(stages: Sequence[Stage], total_seconds: float) -> str:

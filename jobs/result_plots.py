@@ -3,6 +3,7 @@
 Axes: K classes.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -62,27 +63,30 @@ def curves(
 
 
 def evaluation_curves(
-    rows: Sequence[Mapping[str, float]],
+    rows: Sequence[Mapping[str, float | None]],
     *,
     steps_per_epoch: int,
     title: str = "Held-out clips during the training",
 ) -> bytes:
-    """Draw accuracy and macro mAP over the epochs; rows have `step`, `accuracy`, `macro_map`."""
+    """Draw accuracy and macro mAP over the epochs; rows have `step`, `accuracy`, `macro_map`.
+
+    A figure that is None leaves a gap.
+    """
     figure = new_figure(9, 3.0)
     axes = style_axes(figure.add_subplot(), title)
-    epochs = [row["step"] / steps_per_epoch for row in rows]
+    epochs = [(row["step"] or 0) / steps_per_epoch for row in rows]
     for name, label, color, marker in (
         ("accuracy", "accuracy", RED, "o-"),
         ("macro_map", "macro mAP", BLUE, "s--"),
     ):
-        values = [row[name] for row in rows]
+        values = [math.nan if (value := row[name]) is None else value for row in rows]
         axes.plot(epochs, values, marker, color=color, markersize=4, label=label)
     axes.set_xlim(0, 1.01 * max(epochs))
     axes.set_ylim(0, 1)
     axes.set_xlabel("epoch")
     axes.set_ylabel("share")
     axes.grid(axis="y", color=_FAINT, linewidth=0.7)
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.legend(frameon=False, fontsize=9, loc="best")
     return to_png(figure)
 
 

@@ -44,7 +44,7 @@ class RunResult:
     num_processes: int
     device: str
     settings: dict[str, str]
-    evaluations: tuple[dict[str, float], ...] = ()
+    evaluations: tuple[dict[str, float | None], ...] = ()
     """`step`, `accuracy` and `macro_map` of the evaluations in between."""
     verification: Verification | None = None
 
@@ -90,6 +90,8 @@ def metric_rows(metrics: Metrics | None, trials: Verification | None) -> list[tu
         ]
     if metrics is None:
         return []
+    if metrics.macro_map is None:
+        return [("held out", f"none of the {metrics.num_clips} clips has a label: no figures")]
     rows = [
         (
             "held-out accuracy",

@@ -11,7 +11,7 @@ import torch
 from jobs.report import Mistake, Part, Picture, Provenance, Report, Scores, Stage
 from jobs.report_html import write_report
 from jobs.result_plots import class_histogram, confusion_picture, curves, evaluation_curves
-from jobs.results import Prediction, RunResult
+from jobs.results import Prediction, RunResult, metric_rows
 from jobs.shown_clip import load_index, show_clip
 from jobs.sound_plots import MelTile, mel_grid
 from jobs.versions import tool_versions
@@ -71,6 +71,8 @@ def write_run_report(
             total_seconds=total_seconds,
         ),
         stages=[Stage(name=name, seconds=seconds) for name, seconds in stages.items()],
+        headlines=_headlines(result),
+        figures=metric_rows(result.metrics, result.verification),
         parts=_parts(index),
         rejections=rejections,
         settings=result.settings | {"bottleneck": result.bottleneck},
@@ -100,6 +102,20 @@ def write_run_report(
         dataset_pictures=_class_pictures(index, manifest, eval_folds=eval_folds),
     )
     write_report(report, path)
+
+
+def _headlines(result: RunResult) -> list[tuple[str, str, str]]:
+    """Return what stands in place of accuracy and mAP, where these are not what was tested."""
+    trials = result.verification
+    if trials is not None:
+        return [
+            ("EER", f"{trials.eer:.2%}", f"{trials.num_trials:,} trials of {trials.name}"),
+            ("minDCF", f"{trials.min_dcf_01:.3f}", "normalised, target probability 0.01"),
+        ]
+    if result.metrics.macro_map is None:
+        why = f"none of the {result.metrics.num_clips:,} held-out clips has a label"
+        return [("Held-out accuracy", "n/a", why)]
+    return []
 
 
 def _mel_picture(store: Store, manifest: Manifest, predictions: Sequence[Prediction]) -> Picture:

@@ -7,7 +7,7 @@ import numpy as np
 from jobs.augmentation import contents
 from jobs.distributed import device_name
 from jobs.evaluation import Scored
-from jobs.metrics import confusion, evaluate
+from jobs.metrics import confusion
 from jobs.recipe import Recipe
 from jobs.results import Prediction, RunResult
 from jobs.training import Trainer
@@ -31,7 +31,7 @@ def make_result(
     counts = confusion(scores_NK, targets_NK) if is_single_label else np.zeros((0, 0), np.int64)
     overlap = trainer.pipeline.stats().overlap
     return RunResult(
-        metrics=evaluate(scores_NK, targets_NK),
+        metrics=scored.metrics(),
         verification=verification,
         labels=labels,
         confusion=tuple(tuple(int(count) for count in row) for row in counts),
@@ -87,7 +87,7 @@ def _settings(trainer: Trainer) -> dict[str, str]:
         "held out": options.held_out,
         "objective": trainer.objective.kind,
         "epochs": str(recipe.epochs),
-        "clips a step": f"{recipe.batch_size} over {trainer.world.size} processes{parts}",
+        "clips a step": f"{recipe.batch_size} over {trainer.world.size} process(es){parts}",
         "optimiser": f"AdamW, learning rate {recipe.learning_rate:g}, "
         f"weight decay {recipe.weight_decay:g}, warm-up and cosine",
         "features": _features(recipe.preset, trainer.front_end.config.log_mel),

@@ -71,6 +71,8 @@ def run_training(options: TrainOptions) -> int:
                 total_seconds=time.perf_counter() - started,
             )
             save_result(result, options.out)
+            with open_scalars(options, world=world, step=trainer.step) as scalars:
+                scalars.note_result(result)
             _print(result, options.out)
             if options.report:
                 _report(trainer, result)

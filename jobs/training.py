@@ -23,7 +23,6 @@ from jobs.distributed import check_same_step, distributed, share_buffers, wait_f
 from jobs.evaluation import Evaluator, Scored
 from jobs.front_end import FrontEnd, recipe_front_end
 from jobs.history import History
-from jobs.metrics import evaluate
 from jobs.models.build import build_network
 from jobs.objectives import make_objective
 from jobs.optimisation import amp_dtype, cosine_with_warm_up, moving_average, parameter_groups
@@ -243,14 +242,9 @@ class Trainer:
         if is_evaluated or is_saved:
             is_told = self._read(on_step) or is_told
         if is_evaluated:
-            scored = self.scores()
-            metrics = evaluate(scored.scores_NK.numpy(), scored.targets_NK.numpy() > 0)
+            metrics = self.scores().metrics()
             self.history.evaluations.append(
-                {
-                    "step": self.step,
-                    "accuracy": metrics.accuracy,
-                    "macro_map": metrics.macro_map,
-                }
+                {"step": self.step, "accuracy": metrics.accuracy, "macro_map": metrics.macro_map}
             )
         if is_saved or is_told:
             self._save()

@@ -63,6 +63,7 @@ def held_out_loader(
     """Open held-out clips, in order; rows that fill the last step are marked as padding.
 
     Clips are whole, or their middle `crop_seconds`; shorter ones are padded as in the training.
+    The position embeddings of AST are for one length, so it always gets the middle.
     """
     config = _settings(
         url=url,
@@ -76,7 +77,8 @@ def held_out_loader(
     )
     loader = _open(config, world=world, store=store)
     longest_seconds = loader.index.num_samples_N.max() / loader.sample_rate_hz
-    if recipe.eval_clips == "crop" or longest_seconds <= recipe.crop_seconds:
+    is_cropped = recipe.eval_clips == "crop" or recipe.model == "ast"
+    if is_cropped or longest_seconds <= recipe.crop_seconds:
         return loader
     return _open(replace(config, crop_seconds=None, crop="start"), world=world, store=store)
 

@@ -9,11 +9,12 @@ wave                 speed, roll, gain, filters, rooms, noise, in order
 noise, responses, speed, segments, rows  its parts
 mixing               mixup and energy-aware mixing, and targets
 mel                  Freq-MixStyle, FilterAugment, SpecAugment
-bank_plan, clip_bank, background  noises and responses from shards
+bank_plan, clip_bank, background, banks  noises and responses from shards
 augmenter            Augmenter, which puts these together
 """
 
-from loader.augment.augmenter import Augmenter, Banks
+from loader.augment.augmenter import Augmenter
+from loader.augment.banks import Banks
 from loader.augment.clip_bank import BankSettings, ClipBank
 from loader.augment.mel import units_per_db
 from loader.augment.parameters import AugmentParameters

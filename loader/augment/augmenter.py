@@ -16,16 +16,16 @@ Axes: B samples, T samples of a wave, M mel bands, F frames, K labels.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from loader.augment.banks import Banks
 from loader.augment.clip_bank import ClipBank
 from loader.augment.draw_mel import draw_mel, draw_mix
-from loader.augment.draw_wave import BankRows, draw_wave
+from loader.augment.draw_wave import draw_wave
 from loader.augment.draws import Draws
 from loader.augment.mel import augment_mel
 from loader.augment.mixing import mix_mels, mix_targets, mix_waves
@@ -38,21 +38,6 @@ from loader.randomness import sample_ids
 from shardwriter.errors import ConfigError
 
 _WHITE_NOISE_PLACES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Banks:
-    """The banks that a recipe draws from.
-
-    Attributes:
-        noise: Noises, with the kinds that the recipe names.
-        device: Impulse responses of devices.
-        room: Impulse responses of rooms.
-    """
-
-    noise: ClipBank | None = None
-    device: ClipBank | None = None
-    room: ClipBank | None = None
 
 
 class Augmenter:
@@ -86,7 +71,7 @@ class Augmenter:
         self.banks = banks or Banks()
         self.num_mels = num_mels
         self._white_noise: dict[torch.device, Tensor] = {}
-        _check_banks(recipe, self.banks, sample_rate_hz=sample_rate_hz)
+        self.banks.check_fit(recipe, sample_rate_hz=sample_rate_hz)
         _check_frequencies(recipe, sample_rate_hz=sample_rate_hz)
         if recipe.filter_augment is not None and num_mels is None:
             raise ConfigError("filter_augment needs num_mels: pass the front end's number of bands")
@@ -106,14 +91,9 @@ class Augmenter:
                 no clip comes twice in an epoch. Each copy of a clip gets its own augmentation.
         """
         draws = Draws(ids_B=sample_ids(keys, copies_B), seed=self.seed, epoch=epoch)
-        rows = BankRows(
-            noise={} if self.banks.noise is None else self.banks.noise.kinds,
-            num_devices=_num_rows(self.banks.device),
-            num_rooms=_num_rows(self.banks.room),
-        )
         return AugmentParameters(
             epoch=epoch,
-            wave=draw_wave(draws, self.recipe, rows, sample_rate_hz=self.sample_rate_hz),
+            wave=draw_wave(draws, self.recipe, self.banks.rows, sample_rate_hz=self.sample_rate_hz),
             mix=draw_mix(draws, self.recipe),
             mel=draw_mel(draws, self.recipe, num_mels=self.num_mels or 0),
         )
@@ -214,34 +194,8 @@ class Augmenter:
         return white_NS[:, :num_samples]
 
 
-def _num_rows(bank: ClipBank | None) -> int:
-    return 0 if bank is None else sum(size for _, size in bank.kinds.values())
-
-
 def _clips(bank: ClipBank | None, epoch: int) -> Tensor | None:
     return None if bank is None else bank.at(epoch).clips_NS
-
-
-def _check_banks(recipe: AugmentRecipe, banks: Banks, *, sample_rate_hz: int) -> None:
-    for name in ("noise", "device", "room"):
-        bank: ClipBank | None = getattr(banks, name)
-        if getattr(recipe, name) is not None and bank is None:
-            raise ConfigError(
-                f"the recipe has {name}, and there is no bank of it: pass "
-                f"Banks({name}=ClipBank.from_dataset(...)), or take {name} out of the recipe"
-            )
-        if bank is not None and bank.sample_rate_hz != sample_rate_hz:
-            raise ConfigError(
-                f"the bank for {name} has {bank.sample_rate_hz} Hz, the waves have "
-                f"{sample_rate_hz} Hz; ingest its dataset at {sample_rate_hz} Hz"
-            )
-    if recipe.noise is not None and banks.noise is not None:
-        unknown = sorted({kind for kind, _ in recipe.noise.kinds} - set(banks.noise.kinds))
-        if unknown:
-            raise ConfigError(
-                f"the recipe has noise of kind {unknown[0]!r}, the bank has "
-                f"{', '.join(banks.noise.kinds)}; pass kinds= to ClipBank.from_dataset"
-            )
 
 
 def _check_frequencies(recipe: AugmentRecipe, *, sample_rate_hz: int) -> None:

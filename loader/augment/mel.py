@@ -45,7 +45,7 @@ def is_masked(
     """
     width_BJ, place_BJ, height_BJ, level_BJ = parameters.mask_BJQ.unbind(dim=2)
     times, bands, cutouts = setting.num_time_masks, setting.num_band_masks, setting.num_cutouts
-    most_frames_B = (num_frames_B * setting.max_time_share).floor()
+    most_frames_B = (num_frames_B.float() * setting.max_time_share).floor()
     time_BJF = _spans(
         width_BJ, place_BJ, most_frames_B.clamp(max=setting.max_time_frames), num_frames_B,
         mel_BMF.shape[2],
@@ -55,7 +55,7 @@ def is_masked(
         mel_BMF.shape[2],
     )  # fmt: skip
     num_mels_B = torch.full_like(num_frames_B, mel_BMF.shape[1])
-    most_mels_B = (num_mels_B * setting.max_band_share).floor()
+    most_mels_B = (num_mels_B.float() * setting.max_band_share).floor()
     band_BJM = _spans(
         height_BJ, level_BJ, most_mels_B.clamp(max=setting.max_bands), num_mels_B, mel_BMF.shape[1]
     )

@@ -75,7 +75,7 @@ def loudest_frame_db(wave_BT: Tensor, *, sample_rate_hz: int) -> Tensor:
     n_fft = 2048 if sample_rate_hz <= 24000 else 4096
     missing = max(0, n_fft - wave_BT.shape[1])
     wave_BT = torch.nn.functional.pad(wave_BT, (0, missing))
-    window = torch.hann_window(n_fft, device=wave_BT.device)
+    window = torch.hann_window(n_fft, device=wave_BT.device, dtype=torch.float32)
     weight_F = a_weighting(n_fft, sample_rate_hz=sample_rate_hz, device=wave_BT.device)
     num_rows = PART_ROWS if wave_BT.device.type == "cpu" else len(wave_BT)
     levels = []

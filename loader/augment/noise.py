@@ -27,6 +27,7 @@ from loader.augment.rows import Rows, is_own, power, with_changed_rows
 from loader.augment.segments import segments_BT
 
 _POWER_FLOOR = 1e-4
+_PEAK_OFFSET = 1e-4
 _LEAST_POWER = 1e-12
 """-120 dBFS: less than the rounding of 16 bits leaves of anything but silence."""
 
@@ -87,6 +88,11 @@ def add_noise(
             wave_BT, has_noise_BV[:, voice] > 0, partial(with_voice, wave_BT, voice)
         )
     return wave_BT
+
+
+def peak_normalised(wave_BT: Tensor) -> Tensor:
+    """Return each wave divided by its peak plus 1e-4 (WeSpeaker, dataset/processor.py)."""
+    return wave_BT / (wave_BT.abs().amax(dim=1, keepdim=True) + _PEAK_OFFSET)
 
 
 def add_white_noise(

@@ -29,6 +29,8 @@ class AugmentRecipe:
         remove_mean: Subtract each clip's mean, before all else.
         room_or_noise: Never both a room and noise in one sample: a sample gets a room with the
             room's p, noise with the noise's p, otherwise neither. They must add up to at most 1.
+        normalise_peaks: Scale each sample that got a room or noise to a peak just below 1, before
+            white noise: what WeSpeaker does, which trains on samples of any level otherwise.
     """
 
     remove_mean: bool = False
@@ -42,6 +44,7 @@ class AugmentRecipe:
     room: Response | None = None
     noise: Noise | None = None
     room_or_noise: bool = False
+    normalise_peaks: bool = False
     white_noise: WhiteNoise | None = None
     mix: Mix | None = None
     freq_mix_style: FreqMixStyle | None = None
@@ -49,6 +52,8 @@ class AugmentRecipe:
     spec_augment: SpecAugment | None = None
 
     def __post_init__(self) -> None:
+        if self.normalise_peaks and self.room is None and self.noise is None:
+            raise ValueError("normalise_peaks needs a room or noise")
         if not self.room_or_noise:
             return
         if self.room is None or self.noise is None:

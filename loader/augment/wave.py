@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from loader.augment.noise import add_noise, add_white_noise
+from loader.augment.noise import add_noise, add_white_noise, peak_normalised
 from loader.augment.parameters import WaveParameters
 from loader.augment.recipe import AugmentRecipe
 from loader.augment.responses import (
@@ -125,6 +125,8 @@ def _with_noise(
             share_BV=parameters.noise_share_BV,
             snr_db_BV=parameters.snr_db_BV,
         )
+    if recipe.normalise_peaks:
+        wave_BT = _with_peaks(wave_BT, parameters)
     if recipe.white_noise is not None and banks.white_NS is not None:
         wave_BT = add_white_noise(
             wave_BT,
@@ -134,6 +136,11 @@ def _with_noise(
             share_B=parameters.white_share_B,
         )
     return wave_BT
+
+
+def _with_peaks(wave_BT: Tensor, parameters: WaveParameters) -> Tensor:
+    is_changed_B = (parameters.has_room_B > 0) | (parameters.has_noise_BV > 0).any(dim=1)
+    return with_changed_rows(wave_BT, is_changed_B, lambda rows: peak_normalised(wave_BT[rows]))
 
 
 def without_mean(wave_BT: Tensor, num_samples_B: Tensor) -> Tensor:
@@ -150,13 +157,11 @@ def rolled(
     if wave_BT.device.type == "cpu" and not torch.compiler.is_compiling():
         return _rolled_by_row(wave_BT, num_samples_B, shift_B)
 
-    def turned(rows: Rows) -> Tensor:
-        place_T = torch.arange(wave_BT.shape[1], device=wave_BT.device)
-        length_BX = num_samples_B[rows, None].clamp(min=1)
-        from_BT = (place_T - shift_B[rows, None]) % length_BX
-        return wave_BT[rows].gather(1, from_BT.where(place_T < length_BX, place_T))
-
-    return with_changed_rows(wave_BT, shift_B != 0, turned)
+    # A clip that stays turns by 0: no need to put its row back.
+    place_T = torch.arange(wave_BT.shape[1], device=wave_BT.device)
+    length_BX = num_samples_B[:, None].clamp(min=1)
+    from_BT = (place_T - shift_B[:, None]) % length_BX
+    return wave_BT.gather(1, from_BT.where(place_T < length_BX, place_T))
 
 
 def _rolled_by_row(wave_BT: Tensor, num_samples_B: Tensor, shift_B: Tensor) -> Tensor:

@@ -90,7 +90,8 @@ class FusedLogMel(LogMel):
         wave_BT = wave_BT if wave_BT.stride(1) == 1 else wave_BT.contiguous()
         num_whole = config.num_frames(wave_BT.shape[1])
         num_frames = config.num_frames_out or num_whole
-        mel_BMF = torch.empty(wave_BT.shape[0], config.num_mels, num_frames, device=wave_BT.device)
+        shape_BMF = (wave_BT.shape[0], config.num_mels, num_frames)
+        mel_BMF = wave_BT.new_empty(shape_BMF, dtype=torch.float32)
         num_frames_B = None
         if num_samples_B is not None:
             num_samples_B = num_samples_B.to(wave_BT.device, non_blocking=True).contiguous()

@@ -110,8 +110,9 @@ def make_plan(config: LogMelConfig, bank_MS: Tensor) -> FusedPlan:
     window_N[: config.window_samples] = make_window(
         config.window, config.window_samples, periodic=config.periodic_window
     )
-    angles = torch.outer(torch.arange(n1), torch.arange(n2)) * (2 * math.pi / (n1 * n2))
-    first_bins = bins_TL[:n2] * (2 * math.pi / config.n_fft)
+    # In float64 up to the tables: whole numbers times a float would be of torch's default dtype.
+    angles = torch.outer(torch.arange(n1), torch.arange(n2)).double() * (2 * math.pi / (n1 * n2))
+    first_bins = bins_TL[:n2].double() * (2 * math.pi / config.n_fft)
     # The pairs' sums are twice the spectrum: four times its power.
     groups, weights = _filters(bank_MS * (0.5 if config.magnitude else 0.25), bins_TL)
     return FusedPlan(
@@ -119,7 +120,7 @@ def make_plan(config: LogMelConfig, bank_MS: Tensor) -> FusedPlan:
         n2=n2,
         groups=groups,
         window_N=window_N.float(),
-        twiddles=torch.stack([angles.double().cos(), -angles.double().sin()]).float(),
+        twiddles=torch.stack([angles.cos(), -angles.sin()]).float(),
         turns=torch.stack([-first_bins.sin(), -first_bins.cos()]).float(),
         weights=weights.float(),
     )

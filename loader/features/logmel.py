@@ -30,9 +30,10 @@ class LogMel(nn.Module):
     A CPU computes in float64 inside. In float32, as elsewhere, real clips stay within 0.002 dB of
     that down to 100 dB below the peak; the worst found there was 0.05 dB, a loud tone over noise at
     -90 dBFS. Half precision would bury quiet bands under the rounding noise of loud ones, by tens
-    of dB. So autocast is switched off inside, the global TF32 and matmul precision flags have no
-    effect, and a module that was itself cast (`model.half()`) refuses to run. Nothing is trained
-    and nothing is saved: the buffers follow `.to(device)`, but stay out of `state_dict()`.
+    of dB. So autocast is switched off inside, the global TF32 and matmul precision flags and the
+    default dtype have no effect, and a module that was itself cast (`model.half()`) refuses to run.
+    Nothing is trained and nothing is saved: the buffers follow `.to(device)`, but stay out of
+    `state_dict()`.
 
     Nothing in it waits for the device and no shape depends on data, so it can be compiled with
     `fullgraph=True` and captured in a CUDA graph; for that, pass lengths that are on the device.

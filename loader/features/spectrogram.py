@@ -76,7 +76,10 @@ class MelSpectrum(nn.Module):
     def in_blocks(self, frames_BFW: Tensor) -> Tensor:
         """Return the same, some rows or some frames of a row at a time."""
         num_rows, num_frames, _ = frames_BFW.shape
-        mel_BMF = torch.empty(num_rows, self.config.num_mels, num_frames)
+        # Its type and device said, since a program may have set others as torch's defaults.
+        mel_BMF = frames_BFW.new_empty(
+            num_rows, self.config.num_mels, num_frames, dtype=torch.float32
+        )
         block = max(1, _BLOCK_SAMPLES * torch.get_num_threads() // self.config.n_fft)
         rows = max(1, block // max(1, num_frames))
         # One place for the windowed frames of all blocks: fresh memory costs as much as filling it.

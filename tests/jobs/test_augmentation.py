@@ -35,6 +35,23 @@ def opened(augment: str, num_bytes: int = 10**8, **sources: BankSource) -> Augme
     )
 
 
+def test_an_augmentation_is_described_by_what_it_sets_and_not_by_defaults() -> None:
+    described = opened("esc50").description["augment"]
+    assert described == (
+        "AugmentRecipe(remove_mean=True, roll=Roll(), mix=Mix(p=1.0, alpha=1.0, mode='energy'), "
+        "spec_augment=SpecAugment(num_time_masks=1, max_time_frames=96, max_time_share=0.193, "
+        "num_band_masks=1, max_bands=24, max_band_share=0.1875))"
+    )
+
+
+def test_noises_are_described_kind_by_kind(noises: str, tmp_path: Path) -> None:
+    mine = recipe_file(tmp_path, NOISE.format(kind="music"))
+    augmentation = opened(mine, noise=BankSource(url=noises))
+    assert augmentation.description["augment"] == (
+        "AugmentRecipe(noise=Noise(kinds=(('music', NoiseKind(min_snr_db=0.0, max_snr_db=10.0)))))"
+    )
+
+
 def recipe_file(folder: Path, text: str) -> str:
     path = folder / "mine.toml"
     path.write_text(text)

@@ -75,7 +75,7 @@ def test_save_that_fails_midway_leaves_the_previous_checkpoint(
 
 
 def test_missing_checkpoint_names_the_path_and_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no checkpoint at .*nope\.pt; start without --resume"):
+    with pytest.raises(ConfigError, match=r"no checkpoint at .*nope\.pt; leave out --resume"):
         load_checkpoint(tmp_path / "nope.pt")
 
 
@@ -134,7 +134,7 @@ def test_file_of_torch_that_is_no_checkpoint_is_refused(
 ) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save(value, path)
-    with pytest.raises(ConfigError, match=f"{message}.*; start without --resume"):
+    with pytest.raises(ConfigError, match=f"{message}.*; leave out --resume"):
         load_checkpoint(path)
 
 

@@ -154,7 +154,7 @@ def test_resuming_without_a_checkpoint_names_the_way_out(
     refused: Refused, tones_url: str, tmp_path: Path, one_thread: None
 ) -> None:
     line = refused(*train(tones_url, tmp_path), "--resume", status=2)
-    assert f"no checkpoint at {tmp_path}/run/checkpoint.pt; start without --resume" in line
+    assert f"no checkpoint at {tmp_path}/run/checkpoint.pt; leave out --resume" in line
 
 
 def test_training_into_a_file_is_refused_before_the_first_step(

@@ -79,6 +79,12 @@ def test_macro_map_leaves_out_classes_without_a_clip() -> None:
     assert evaluate(scores_NK, targets_NK).macro_map == pytest.approx((1.0 + 0.5) / 2)
 
 
+def test_without_any_label_there_is_no_average_precision() -> None:
+    metrics = evaluate(np.array([[0.9, 0.1], [0.2, 0.8]]), np.zeros((2, 2), dtype=bool))
+    assert (metrics.macro_map, metrics.macro_auc, metrics.d_prime, metrics.lwlrap) == (None,) * 4
+    assert metrics.accuracy == metrics.chance == 0
+
+
 def test_no_clips_or_shapes_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one clip"):
         evaluate(np.zeros((0, 3)), np.zeros((0, 3), dtype=bool))

@@ -173,6 +173,21 @@ def test_pictures_are_whole_pngs_with_a_caption_each() -> None:
     assert len(page.attributes_of("figcaption")) == 4
 
 
+def test_what_was_tested_instead_takes_the_place_of_accuracy() -> None:
+    page = Page(
+        render_report(
+            report(
+                headlines=[("EER", "1.05%", "37,611 trials of vox1-o")],
+                figures=[("minDCF at 0.05", "0.071")],
+            )
+        )
+    )
+    for text in ("EER", "1.05%", "37,611 trials of vox1-o", "minDCF at 0.05", "0.071"):
+        assert text in page.text
+    assert "Held-out accuracy" not in page.text
+    assert "Training speed" in page.text
+
+
 def test_sections_without_content_are_left_out() -> None:
     empty = report(
         stages=[],

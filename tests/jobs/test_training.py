@@ -10,12 +10,14 @@ import torch
 from jobs.checkpoint import load_checkpoint
 from jobs.front_end import clip_shifts, roll
 from jobs.metrics import evaluate
-from jobs.optimisation import cosine_with_warm_up, parameter_groups
+from jobs.optimisation import amp_dtype, cosine_with_warm_up, parameter_groups
 from jobs.recipe import Recipe
 from jobs.train_options import TrainOptions
 from jobs.training import Trainer
+from jobs.training_data import held_out_loader
 from loader import AudioBatch, World
 from shardwriter.errors import ConfigError, LoaderStateError, MelstreamError
+from shardwriter.storage import open_store
 from tests.jobs.builders import TONE_LABELS, make_tones
 
 CPU = torch.device("cpu")
@@ -197,6 +199,15 @@ def test_held_out_clips_are_whole_and_at_least_as_long_as_in_the_training(
     assert (len(scored.keys), tuple(scored.scores_NK.shape)) == (9, (9, len(TONE_LABELS)))
 
 
+def test_held_out_clips_for_ast_have_the_one_length_that_it_takes(tmp_path: Path) -> None:
+    url = make_tones(tmp_path / "dataset", num_clips=27, seconds=1.5)
+    loader = held_out_loader(
+        Recipe(model="ast", crop_seconds=1.0, eval_clips="whole"),
+        url=url, split="train", folds=(3,), world=World(), store=open_store(url),
+    )  # fmt: skip
+    assert {batch.wave_BT.shape[1] for batch in loader} == {8000}
+
+
 def test_scores_are_those_of_each_clip_alone_and_do_not_change(uninterrupted: Trainer) -> None:
     first = uninterrupted.scores()
     again = uninterrupted.scores()
@@ -241,6 +252,19 @@ def test_learning_rate_rises_in_a_line_and_falls_along_a_cosine_to_zero() -> Non
 def test_learning_rate_of_a_very_short_run_is_above_zero(num_steps: int) -> None:
     factor = cosine_with_warm_up(num_steps, 0.1)
     assert all(0 < factor(step) <= 1 for step in range(num_steps))
+
+
+@pytest.mark.parametrize(
+    ("has_units", "expected"), [(True, torch.bfloat16), (False, torch.float16)]
+)
+def test_gpus_without_units_for_bfloat16_take_float16(
+    monkeypatch: pytest.MonkeyPatch, has_units: bool, expected: torch.dtype
+) -> None:
+    def is_supported(including_emulation: bool = True) -> bool:
+        return including_emulation or has_units  # as torch has it
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
+    assert amp_dtype(Recipe(), torch.device("cuda")) == expected
 
 
 def test_weights_decay_and_biases_and_norms_do_not(uninterrupted: Trainer) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from jobs import cli
 from jobs.catalogues.trials import VerificationPairs
+from jobs.optimisation import cosine_with_warm_up
 from jobs.results import load_result
 from tests.jobs.builders import make_tones
 
@@ -37,13 +38,16 @@ def test_speaker_network_is_tested_on_trials(
     trials.parent.mkdir()
     trials.write_bytes(pairs.to_parquet())
     options = ["--model", "ecapa", "--no-shift", "--epochs", "8", "--trials", "tones-o"]
-    train(tones_url, tmp_path, *options)
+    train(tones_url, tmp_path, *options, "--report")
     printed = capsys.readouterr().out
     assert "on 36 trials of tones-o" in printed
     verification = load_result(tmp_path).verification
     assert verification is not None
     assert verification.num_trials == 36
     assert verification.eer < 0.2
+    page = (tmp_path / "report.html").read_text()
+    assert "36 trials of tones-o" in page
+    assert "Held-out accuracy" not in page  # of speakers that the network was not trained on
     figures = tmp_path / "figures.json"
     checkpoint = str(tmp_path / "checkpoint.pt")
     command = ["evaluate", tones_url, "--checkpoint", checkpoint, "--split", "train"]
@@ -82,6 +86,20 @@ def test_weak_labels_are_learnt_by_multiple_instance_pooling_and_evaluated_alike
     assert cli.main(command) == 0
 
 
+def test_held_out_clips_without_labels_give_no_figures_and_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = make_tones(tmp_path / "dataset", num_clips=27, labels_of={0: ()})
+    out = tmp_path / "run"
+    train(url, out, "--model", "cnn6", "--epochs", "2", "--eval-every", "1", "--report")
+    assert "none of the 9 clips has a label: no figures" in capsys.readouterr().out
+    assert "NaN" not in (out / "result.json").read_text()  # which is no JSON
+    assert [row["macro_map"] for row in load_result(out).evaluations] == [None]
+    page = (out / "report.html").read_text()
+    assert "none of the 9 held-out clips has a label" in page
+    assert "nan" not in page.partition("data:image")[0].lower()
+
+
 @pytest.mark.slow
 def test_scalars_go_to_tensorboard(tones_url: str, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -92,11 +110,20 @@ def test_scalars_go_to_tensorboard(tones_url: str, tmp_path: Path) -> None:
     losses = [event.value for event in log.Scalars("train/loss")]
     assert losses == pytest.approx(load_result(tmp_path).losses)
     assert [event.step for event in log.Scalars("train/loss")] == list(range(1, 7))
-    assert len(log.Scalars("held-out/accuracy")) == 1
+    rates = [event.value for event in log.Scalars("train/learning_rate")]
+    factor = cosine_with_warm_up(6, 0.1)
+    assert rates == pytest.approx([3e-3 * factor(step) for step in range(6)])
+    # After the first epoch, and the figures of the finished run.
+    assert [event.step for event in log.Scalars("held-out/accuracy")] == [3, 6]
+    metrics = load_result(tmp_path).metrics
+    assert log.Scalars("held-out/accuracy")[-1].value == pytest.approx(metrics.accuracy)
+    assert log.Scalars("held-out/lwlrap")[-1].value == pytest.approx(metrics.lwlrap)
 
 
 @pytest.mark.slow
-def test_transformer_trains_from_random_weights(tones_url: str, tmp_path: Path) -> None:
+def test_transformer_trains_from_random_weights_on_parts_of_clips(
+    tones_url: str, tmp_path: Path
+) -> None:
     train(
         tones_url,
         tmp_path,
@@ -109,5 +136,7 @@ def test_transformer_trains_from_random_weights(tones_url: str, tmp_path: Path) 
         "--epochs",
         "2",
         "--no-shift",
+        "--crop-seconds",
+        "0.5",
     )
     assert load_result(tmp_path).settings["model"].startswith("ast at 0.09")

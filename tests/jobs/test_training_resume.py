@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from jobs import distributed, training
+from jobs.checkpoint import load_checkpoint
 from jobs.preemption import StopRequest
 from jobs.recipe import Recipe
 from jobs.train_options import TrainOptions
@@ -141,6 +142,17 @@ def test_checkpoint_of_another_recipe_is_refused_by_name(
     with pytest.raises(ConfigError, match=r"made with ema_decay=0\.9"):
         resume(ema_decay=0.0)()
     assert resume(epochs=5)().step == STEPS
+
+
+def test_checkpoint_of_a_version_that_knew_fewer_settings_fits_their_defaults(
+    uninterrupted: Trainer,
+) -> None:
+    checkpoint = load_checkpoint(uninterrupted.options.checkpoint_path)
+    known = {name: value for name, value in checkpoint.recipe.items() if name != "focal_gamma"}
+    older = replace(checkpoint, recipe=known)
+    older.check_fits(RECIPE, {}, None)
+    with pytest.raises(ConfigError, match=r"made with focal_gamma=2\.0, now it is 1\.0"):
+        older.check_fits(replace(RECIPE, focal_gamma=1.0), {}, None)
 
 
 def test_augmented_run_that_is_stopped_ends_with_the_same_weights(

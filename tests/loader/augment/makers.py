@@ -103,6 +103,7 @@ EVERYTHING = AugmentRecipe(
     device=Response(),
     room=Response(),
     noise=NOISE,
+    normalise_peaks=True,
     white_noise=WhiteNoise(p=0.5),
     mix=Mix(mode="energy"),
     freq_mix_style=FreqMixStyle(),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from loader.augment import Augmenter, AugmentRecipe, Banks, recipe
-from loader.augment.recipe_mel import FilterAugment
+from loader.augment.recipe_mel import FilterAugment, SpecAugment
 from loader.augment.recipe_mix import Mix
 from loader.augment.recipe_wave import BandPass, Response, Speed, WhiteNoise
 from shardwriter.errors import ConfigError
@@ -39,11 +39,38 @@ def augmented(
     batch = make_batch(num_rows, NUM_SAMPLES, first=first, device=device)
     parameters = augmenter.draw(batch.keys, epoch=epoch)
     wave_BT, num_samples_B = augmenter.wave(batch, parameters)
-    mel_BMF = batch.wave_BT[:, : MELS * FRAMES].reshape(num_rows, MELS, FRAMES) / 3000
+    mel_BMF = batch.wave_BT[:, : MELS * FRAMES].reshape(num_rows, MELS, FRAMES).float() / 3000
     mel_BMF = augmenter.mel(
         mel_BMF, parameters, num_frames_B=num_samples_B * FRAMES // NUM_SAMPLES, mask_value=0.4
     )
     return wave_BT.cpu(), num_samples_B.cpu(), mel_BMF.cpu()
+
+
+def test_the_default_dtype_changes_nothing() -> None:
+    masks = SpecAugment(num_time_masks=2, max_time_frames=30, max_time_share=0.37)
+    augmenter = make_augmenter(replace(EVERYTHING, spec_augment=masks))
+    expected = augmented(augmenter)
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.bfloat16)
+        got = augmented(augmenter)
+    finally:
+        torch.set_default_dtype(before)
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_peaks_are_normalised_where_a_room_or_noise_came_and_nowhere_else() -> None:
+    noisy = AugmentRecipe(room=Response(p=0.2), noise=NOISE, room_or_noise=True)
+    as_mixed_BT, *_ = augmented(make_augmenter(noisy), num_rows=48)
+    scaled_BT, *_ = augmented(make_augmenter(replace(noisy, normalise_peaks=True)), num_rows=48)
+    clean_BT = make_batch(48, NUM_SAMPLES).wave_BT / 32768
+    is_changed_B = (as_mixed_BT != clean_BT).any(dim=1)
+    assert 24 < is_changed_B.sum() < 48
+    assert torch.equal(scaled_BT[~is_changed_B], clean_BT[~is_changed_B])
+    peak_B = as_mixed_BT.abs().amax(dim=1)
+    expected_BT = as_mixed_BT / (peak_B + 1e-4)[:, None]
+    torch.testing.assert_close(scaled_BT[is_changed_B], expected_BT[is_changed_B])
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 6])

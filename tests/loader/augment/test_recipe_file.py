@@ -76,6 +76,7 @@ def test_a_file_becomes_a_recipe_and_whole_numbers_become_numbers(tmp_path: Path
         ("[mix]\nmode = 'loud'", r"mode must be one of linear, energy, got 'loud'"),
         ("[noise.kinds.a]\nsnr = 3", r"mine, noise, kinds: unknown key 'snr'"),
         ("[spec_augment]\nmax_band_share = 2", r"max_band_share must be from 0 to 1, got 2"),
+        ("normalise_peaks = true", r"normalise_peaks needs a room or noise"),
         ("room_or_noise = true", r"room_or_noise needs both a room and noise"),
         ("[gain", r"mine: not TOML"),
     ],

@@ -1,11 +1,13 @@
 """Augmentation on CUDA never asks the device for a value; followed without a card."""
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 
 import pytest
 import torch
 
 from loader.augment import Augmenter, AugmentRecipe, Banks
+from loader.augment.noise import make_white_noise
 from loader.augment.recipe_mix import Mix
 from loader.augment.recipe_wave import Speed
 from loader.batch import AudioBatch
@@ -21,6 +23,14 @@ from tests.loader.augment.makers import (
 from tests.loader.fake_cuda import DEVICE, fake_cuda, no_waiting_copies, on_cuda
 
 NUM_SAMPLES, MELS, FRAMES = 8000, 40, 51
+
+
+@pytest.fixture(autouse=True)
+def _no_fake_stays() -> Iterator[None]:
+    """White noise that was made as a fake would be what other tests of the process get."""
+    make_white_noise.cache_clear()
+    yield
+    make_white_noise.cache_clear()
 
 
 @pytest.mark.parametrize(

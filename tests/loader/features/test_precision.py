@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from loader.features import LogMel, Mfcc, MfccConfig, presets, sliding_cmvn
+from loader.features.fused import FusedLogMel
 from loader.features.mel_product import split_product, tf32_part
 from loader.features.spectrogram import MelSpectrum
 from tests.loader.features.waves import batch_BT, structured_wave_T
@@ -21,6 +22,26 @@ def test_the_precision_set_for_matrix_products_changes_nothing() -> None:
         torch.set_float32_matmul_precision(before)
     for got_BMF, expected_BMF in zip(got, expected, strict=True):
         torch.testing.assert_close(got_BMF, expected_BMF, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_the_default_dtype_changes_nothing(dtype: torch.dtype) -> None:
+    wave_BT = batch_BT(structured_wave_T(16000))
+
+    def features() -> list[torch.Tensor]:
+        modules = [LogMel.preset("ast"), LogMel.preset("nemo"), Mfcc.preset("kaldi-xvector")]
+        tables = FusedLogMel.preset("ast")
+        return [*(module(wave_BT) for module in modules), tables.twiddles, tables.turns]
+
+    expected = features()
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(dtype)
+        got = features()
+    finally:
+        torch.set_default_dtype(before)
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
 def test_the_parts_of_a_split_product_are_held_by_tf32_without_rounding() -> None:
