@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from loader.arrow_arrays import as_numpy
 from loader.dataset import DatasetIndex
+from loader.fetch_ahead import FetchAhead, Planned
 from shardwriter.errors import ShardFormatError, StorageError
 from shardwriter.index import read_idx
 from shardwriter.shard_names import idx_name
@@ -25,6 +26,7 @@ _LEAST_CLIPS = 8
 """Of a shard, to be worth opening its `.idx`: that takes as long as 4 to 8 crops save."""
 _LEAST_SAVED_BYTES, _MOST_READ = 32 << 10, 0.6
 """A crop is read alone where that saves at least so much, and is no larger part of its clip."""
+_NUM_CONNECTIONS = 2
 _MAX_BYTES = 128 << 20
 """Of memory; clips of shards beyond that are read whole. It is enough for some 100,000 clips of
 10 s in frames of 1152 samples at 32 kHz in the shards that are open at a time."""
@@ -136,7 +138,7 @@ class FrameOffsets:
         try:
             return self._shards[shard]
         except KeyError:
-            # Two threads may do this for the same shard: that is less than to wait for each other.
+            # Two threads may do this for the same shard: it takes less than it would to wait.
             frames = self._read(shard)
         with self._lock:
             while len(self._shards) >= self._max_shards:
@@ -145,6 +147,10 @@ class FrameOffsets:
             if frames is not None and others + frames.num_bytes > _MAX_BYTES:
                 frames = None
             return self._shards.setdefault(shard, frames)
+
+    def known(self, shard: int) -> ShardFrames | None:
+        """Return the frames of a shard if they have been read."""
+        return self._shards.get(shard)
 
     def _read(self, shard: int) -> ShardFrames | None:
         if not self._is_worth_it[shard]:
@@ -184,6 +190,34 @@ class FrameOffsets:
                 "beside the shards, or ingest again (said once)",
                 problem,
             )
+
+
+class FramesAhead:
+    """The frames of shards whose `.idx` is far: none until a thread has fetched it.
+
+    Nobody waits for that, as whole clips do as well. Any thread may ask.
+    """
+
+    def __init__(self, offsets: FrameOffsets) -> None:
+        """Begin with the shards that are known; call `close` when nothing more is read."""
+        self._offsets = offsets
+        self._asked: set[int] = set()
+        self._fetching: FetchAhead[int] = FetchAhead(
+            self._bring, num_threads=_NUM_CONNECTIONS, max_bytes=1
+        )
+        self.close = self._fetching.close
+
+    def of_shard(self, shard: int) -> ShardFrames | None:
+        """Return the frames of a shard, if they are there by now."""
+        frames = self._offsets.known(shard)
+        if frames is None and shard not in self._asked:
+            self._asked.add(shard)
+            self._fetching.plan([Planned(shard, num_bytes=0, num_readers=1)])
+        return frames
+
+    def _bring(self, shard: int) -> bytes:
+        self._offsets.of_shard(shard)
+        return b""
 
 
 def _check(

@@ -1,6 +1,6 @@
 """The encoded clips of one batch, place by place. Any thread may call any method."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loader.dataset import DatasetIndex
-from loader.frame_offsets import FrameOffsets, FrameRange
+from loader.frame_offsets import FrameRange, ShardFrames
+from loader.node_cache import OpenFile
 
 
 class ReadLocal(Protocol):
@@ -20,9 +21,11 @@ class ReadLocal(Protocol):
         """Read what the row's index says: number of the shard, first byte, checksum."""
 
 
-ReadRanges = Callable[[Iterable[tuple[int, int, memoryview]]], list[memoryview | None]]
-"""Reads bytes of local shards, each from a byte of the shard with this number on into its room;
-returns the rooms, and `None` for those that could not be filled."""
+ReadRanges = Callable[
+    [Iterable[tuple[int, OpenFile | None, int, memoryview]]], list[memoryview | None]
+]
+"""Reads bytes of the shards with these numbers, of a file in the cache or the local one, each from
+a byte on into its room; returns the rooms, and `None` for those that could not be filled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ class StepReader:
     """Writes it into an array of its size; for places that are local only."""
     frames_of: Callable[[int, int, int], FrameRange | None]
     """Returns the frames that hold samples of a place from one to another; `None` where the whole
-    clip is to be read, or it is not local."""
+    clip is to be read, or it is in no file."""
     read_frames: Callable[
         [Sequence[tuple[int, FrameRange]], NDArray[np.uint8]], list[memoryview | None]
     ]
@@ -55,7 +58,8 @@ class StepReader:
         is_remote_shard: NDArray[np.bool_],
         read: Callable[[int], bytes],
         read_local: ReadLocal,
-        frame_offsets: FrameOffsets,
+        cached: Mapping[int, OpenFile],
+        frames_of_shard: Callable[[int], ShardFrames | None],
         read_ranges: ReadRanges,
         read_again: Callable[[int], bytes],
     ) -> "StepReader":
@@ -67,8 +71,9 @@ class StepReader:
             is_remote_shard: Of each of the index's shards, whether it is in no local folder.
             read: Returns the encoded audio of a place, wherever it is.
             read_local: Reads that of local ones.
-            frame_offsets: Tells where their frames begin.
-            read_ranges: Reads bytes of local shards.
+            cached: The files of those places whose shards are in the node's cache.
+            frames_of_shard: Tells where the frames of a shard's clips begin, if that is known.
+            read_ranges: Reads bytes of local and cached shards.
             read_again: Returns the encoded audio of a row after a failure.
         """
         shard_B = index.shard_N[rows_B]
@@ -81,9 +86,9 @@ class StepReader:
         is_local_B = (~is_remote_shard[shard_B]).tolist()
 
         def frames_of(place: int, start: int, stop: int) -> FrameRange | None:
-            if stop - start == num_samples[place] or not is_local_B[place]:
+            if not is_local_B[place] and place not in cached:
                 return None
-            frames = frame_offsets.of_shard(shards[place])
+            frames = frames_of_shard(shards[place])
             if frames is None:
                 return None
             return frames.find(offsets[place], num_bytes_B[place], num_samples[place], start, stop)
@@ -95,7 +100,8 @@ class StepReader:
             for place, frames in wanted:
                 stop = start + frames.num_bytes
                 first_byte = offsets[place] + frames.byte_start
-                ranges.append((shards[place], first_byte, rooms[start:stop]))
+                file = cached.get(place)
+                ranges.append((shards[place], file, first_byte, rooms[start:stop]))
                 start = stop
             return read_ranges(ranges)
 
@@ -106,7 +112,8 @@ class StepReader:
             ),
             frames_of=frames_of,
             read_frames=read_frames,
-            read_again=lambda place: read_again(rows[place]),
+            # A cached shard that is damaged is noticed and forgotten as it is read.
+            read_again=lambda place: read(place) if place in cached else read_again(rows[place]),
             is_local_B=is_local_B,
             num_bytes_B=num_bytes_B,
         )
