@@ -124,10 +124,6 @@ def decode_flac_windows(
     Frames outside the window are not decoded. Bytes of any kind are safe to pass: nothing is
     read behind them, nothing is written outside of the rows.
 
-    Returns:
-        The clips of which there are only some frames, and these damaged or not what was expected:
-        to be decoded whole.
-
     Args:
         clips: 16-bit FLAC clips, at least one, each for a row of its own.
         wave_BT: The batch; contiguous.
@@ -135,6 +131,9 @@ def decode_flac_windows(
         verify_checksums: Whether each decoded frame's CRC-16 is checked. A header's CRC-8 is
             always, as is the CRC-16 of a frame that was found by searching for it.
 
+    Returns:
+        The clips of which there are only some frames, and these damaged or not what was expected:
+        to be decoded whole.
 
     Raises:
         ValueError: a window doesn't fit its clip or its row.
