@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from loader import InverseFrequency, LoaderConfig, ShardLoader, World
+from loader import InverseFrequency, ShardLoader
 from loader.flac_decoder import _start_loading
-from shardwriter import AudioFormat, CleanClip, Settings, ShardWriter
 from shardwriter.errors import ErrorBudgetError, ShardFormatError
 from shardwriter.index import read_idx
 from shardwriter.keys import to_key
@@ -20,14 +19,18 @@ from shardwriter.manifest import load_manifest
 from shardwriter.schema import MANIFEST_NAME
 from shardwriter.shard_names import idx_name
 from shardwriter.storage import open_store
-from tests.loader.builders import RATE_HZ, alive_threads_after_waiting
+from tests.loader.builders import alive_threads_after_waiting
+from tests.loader.crop_builders import (
+    CROP_SAMPLES,
+    NUM_CLIPS,
+    clip_pcm,
+    loader_of,
+    make_long_clips,
+    whole_num_bytes,
+    without_idx,
+)
 from tests.loader.test_error_budget import rows_by_content
 from tests.loader.test_frame_offsets import publish
-from tests.loader.test_stream_remote import RemoteFolder, remote_loader
-
-NUM_CLIPS = 24
-SECONDS = 1.5
-CROP_SAMPLES = int(SECONDS * RATE_HZ)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,53 +38,18 @@ def _ready() -> None:
     _start_loading().join()  # until then clips are read whole
 
 
-def clip_pcm(number: int) -> np.ndarray:
-    """About 100 kB of noise, with a silent stretch in some."""
-    rng = np.random.default_rng(number)
-    pcm_T = rng.integers(-6000, 6000, 60_000 + 511 * number, dtype=np.int16)
-    pcm_T[30_000 : 30_000 + 9000 * (number % 3)] = 0
-    return pcm_T
-
-
-def make(folder: Path, *, codec: str = "flac") -> str:
-    audio = AudioFormat(sample_rate_hz=RATE_HZ, codec=codec)  # type: ignore[arg-type]
-    settings = Settings(name="made", audio=audio, labels=("a", "b"))
-    with ShardWriter(str(folder), settings, max_samples_per_shard=8) as writer:
-        for number in range(NUM_CLIPS):
-            pcm_T, labels = clip_pcm(number), (("a", "b")[number // 20],)
-            writer.write_clip(
-                CleanClip(id=f"made/{number:03d}", split="train", pcm_T=pcm_T, labels=labels)
-            )
-    return str(folder)
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make(tmp_path_factory.mktemp("crops"))
+    return make_long_clips(tmp_path_factory.mktemp("crops"))
 
 
 @pytest.fixture
 def own_url(tmp_path: Path) -> str:
-    return make(tmp_path / "own")
-
-
-def loader_of(url: str, **settings: Any) -> ShardLoader:
-    defaults = {"split": "train", "batch_size": 4, "crop_seconds": SECONDS, "tail": "pad"}
-    return ShardLoader(LoaderConfig(url=url, **{**defaults, **settings}), world=World())
-
-
-def without_idx(url: str) -> str:
-    for path in Path(url).rglob("*.idx"):
-        path.unlink()
-    return url
+    return make_long_clips(tmp_path / "own")
 
 
 def num_bytes_read(loader: ShardLoader) -> int:
     return loader.stats().reader.num_bytes_local
-
-
-def whole_num_bytes(loader: ShardLoader) -> int:
-    return int(loader.index.audio_num_bytes_N.sum())
 
 
 @pytest.mark.parametrize("crop", ["random", "start", "center"])
@@ -112,7 +80,10 @@ def test_windows_are_those_of_the_source(url: str) -> None:
 
 
 def test_crops_of_most_of_a_clip_and_other_codecs_are_read_whole(url: str, tmp_path: Path) -> None:
-    for loader in (loader_of(url, crop_seconds=7), loader_of(make(tmp_path / "wav", codec="wav"))):
+    for loader in (
+        loader_of(url, crop_seconds=7),
+        loader_of(make_long_clips(tmp_path / "wav", codec="wav")),
+    ):
         assert len(rows_by_content(loader)) == NUM_CLIPS
         assert num_bytes_read(loader) == whole_num_bytes(loader)
 
@@ -258,63 +229,3 @@ def test_checksums_of_frames_are_checked_or_left_out_as_asked(own_url: str) -> N
     assert rows_by_content(loader_of(own_url, **unchecked)) == expected
     with pytest.raises(ShardFormatError, match="CRC-32C"):
         list(loader_of(own_url, crop="start"))
-
-
-def cached_loader(url: str, cache: Path) -> ShardLoader:
-    return remote_loader(
-        RemoteFolder(url), batch_size=4, crop_seconds=SECONDS, cache_dir=str(cache)
-    )
-
-
-def epoch_with_offsets_there(loader: ShardLoader) -> list[tuple[Any, ...]]:
-    """The second epoch, for which threads have fetched the offsets of all shards."""
-    list(loader)
-    for shard in range(len(loader.index.tars)):
-        loader._pipeline.reader._frame_offsets.of_shard(shard)
-    return rows_by_content(loader)
-
-
-def test_crops_are_read_in_part_out_of_the_cache(url: str, tmp_path: Path) -> None:
-    local = loader_of(url)
-    list(local)
-    expected = rows_by_content(local)
-    loader = cached_loader(url, tmp_path / "cache")
-    assert epoch_with_offsets_there(loader) == expected
-    num_bytes_before = loader.stats().reader.num_bytes_cache
-    list(loader)
-    num_bytes = loader.stats().reader.num_bytes_cache - num_bytes_before
-    assert 0.1 < num_bytes / whole_num_bytes(loader) < 0.35
-    assert alive_threads_after_waiting() == []
-
-
-def test_threads_fetch_the_offsets_of_cached_shards(url: str, tmp_path: Path) -> None:
-    loader = cached_loader(url, tmp_path / "cache")
-    offsets = loader._pipeline.reader._frame_offsets
-    for _ in range(100):
-        list(loader)
-        if all(offsets.known(shard) is not None for shard in range(3)):
-            break
-    else:
-        pytest.fail("they never came")
-
-
-def test_damage_in_the_cache_is_read_past(url: str, tmp_path: Path) -> None:
-    local = loader_of(url)
-    list(local)
-    list(local)
-    expected = rows_by_content(local)
-    loader = cached_loader(url, tmp_path / "cache")
-    epoch_with_offsets_there(loader)
-    for path in (tmp_path / "cache").glob("*.tar"):
-        size = path.stat().st_size
-        with path.open("r+b") as file:  # which the loader has open
-            file.write(bytes(size))
-    assert rows_by_content(loader) == expected
-    assert loader.stats().reader.num_cache_fallbacks > 0
-
-
-def test_a_store_without_idx_files_changes_no_batch(url: str, own_url: str, tmp_path: Path) -> None:
-    loader = cached_loader(without_idx(own_url), tmp_path / "cache")
-    assert rows_by_content(loader) == rows_by_content(loader_of(url))
-    assert rows_by_content(loader)
-    assert loader.stats().reader.num_cache_fallbacks == 0
