@@ -74,6 +74,7 @@ def make_index(num_clips: int, num_datasets: int) -> DatasetIndex:
         tars=tuple(f"train/made-{number:06d}.tar" for number in range(_NUM_SHARDS)),
         tar_num_bytes=(num_clips * _CLIP_BYTES // _NUM_SHARDS + 1,) * _NUM_SHARDS,
         tar_sha256s=("0" * 64,) * _NUM_SHARDS,
+        idx_sha256s=("0" * 64,) * _NUM_SHARDS,
         dataset_of_shard=(np.arange(_NUM_SHARDS) * num_datasets // _NUM_SHARDS).astype(np.int32),
         shard_N=shard_N,
         audio_offset_N=np.zeros(num_clips, dtype=np.int64),

@@ -20,6 +20,8 @@ exposure    how often each class comes: intended, planned, delivered
 reservoir   class balance in streams without an index
 crop        where the window of each clip lies
 stream      a sample's encoded bytes, checked (step_reader: of each place of a batch)
+frame_offsets  which bytes of a FLAC clip a crop needs
+part_reader  the encoded clips of a part of a batch
 decode      encoded bytes → int16 samples
 flac_decoder, flac_kernel  16-bit FLAC, many clips in one call, compiled
 clip_memory  room for the encoded clips of a call

@@ -17,11 +17,12 @@ from loader.batch import AudioBatch, ClipBatch
 from loader.clip_memory import ClipMemory
 from loader.config import LoaderConfig
 from loader.crop import Windows, choose_windows
-from loader.dataset import DatasetIndex, Where
-from loader.flac_decoder import CLIPS_AT_ONCE, SLAB_TAIL_BYTES, ClipWindow
+from loader.dataset import DatasetIndex
+from loader.flac_decoder import CLIPS_AT_ONCE, ClipWindow
 from loader.mending import Mender
 from loader.noise_source import NoiseSource
 from loader.once import Once
+from loader.part_reader import PartReader
 from loader.prefetch import Job
 from loader.quarantine import READ_ERRORS
 from loader.replacement import Clip, Replaced
@@ -155,46 +156,18 @@ class _Filling:
 
     def _read(self) -> tuple[list[ClipWindow], list[int]]:
         """Return the clips, and the places whose clips can't be read."""
-        clips, failed = [], []
-        slab, slab_start = self._slab(), 0
-        for place, row, start, num_samples, clip_num_samples in self._windows():
-            try:
-                data = self._encoded(place, slab[slab_start:])
-            except READ_ERRORS:
-                if not self._has_budget:
-                    raise
-                data = None
-            if data is None:
-                failed.append(place)
-                continue
-            is_in_slab = isinstance(data, memoryview)
-            clips.append(
-                ClipWindow(
-                    data=data,
-                    row=place,
-                    start=start,
-                    num_samples=num_samples,
-                    clip_num_samples=clip_num_samples,
-                    where=Where(self.assembler.index, row),
-                    slab=slab if is_in_slab else None,
-                    slab_start=slab_start,
-                )
-            )
-            slab_start += len(data) if is_in_slab else 0
-        return clips, failed
-
-    def _windows(self) -> Iterator[tuple[int, int, int, int, int]]:
-        """Yield place, row, start, samples, and the clip's samples; see `ClipWindow`."""
-        # Lists, because numbers taken out of arrays one by one cost far more.
-        row_P = self.step.plan.rows_B[self.places]
-        return zip(
-            self.places,
-            row_P.tolist(),
-            self.windows.start_B[self.places].tolist(),
-            self.windows.num_samples_B[self.places].tolist(),
-            self.assembler.rows.clip_lengths_N[row_P].tolist(),
-            strict=True,
+        assembler = self.assembler
+        part = PartReader(
+            index=assembler.index,
+            clip_lengths_N=assembler.rows.clip_lengths_N,
+            buffer=assembler.buffer,
+            memory=assembler.clip_memory,
+            step=self.step,
+            reader=self.reader,
+            windows=self.windows,
+            may_fail=self._has_budget,
         )
+        return part.read(self.places)
 
     def _decode(self, clips: Sequence[ClipWindow]) -> list[int]:
         """Decode clips into their rows, and return the places of those that can't be."""
@@ -211,28 +184,6 @@ class _Filling:
     @property
     def _has_budget(self) -> bool:
         return self.assembler.mender.quarantine.is_on
-
-    def _slab(self) -> NDArray[np.uint8]:
-        """Return memory for the clips that are read into it."""
-        num_bytes = sum(self.reader.num_bytes_B[place] for place in self.places)
-        is_needed = any(self._goes_into_slab(place) for place in self.places)
-        return self.assembler.clip_memory.take(num_bytes + SLAB_TAIL_BYTES if is_needed else 0)
-
-    def _goes_into_slab(self, place: int) -> bool:
-        """Return whether a clip is read from a local shard, and not kept for its next use."""
-        source = self.step.sources[place]
-        return self.reader.is_local_B[place] and source.before is None and source.after is None
-
-    def _encoded(self, place: int, slab: NDArray[np.uint8]) -> bytes | memoryview | None:
-        """Return a clip, read into the front of the slab if it can be; None if it is lost."""
-        if place in self.step.lost_places:
-            return None
-        if not self._goes_into_slab(place):
-            source = self.step.sources[place]
-            return self.assembler.buffer.take(source, partial(self.reader.read, place))
-        room = slab[: self.reader.num_bytes_B[place]]
-        self.reader.read_into(place, room)
-        return room.data
 
     def _mend(self, place: int) -> Replaced | None:
         plan = self.step.plan

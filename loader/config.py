@@ -79,6 +79,12 @@ class LoaderConfig:
     """Encoded clips that a rank may keep for their next copy in the epoch; beyond that they are
     read again. Never changes what is delivered."""
     verify_checksums: bool = True
+    """Whether what is used is checked, at each read. A member that is read whole: its CRC-32C. A
+    crop of which only some FLAC frames are read (from folders, and off the node's cache): each of
+    these frames, by the CRC-8 and the number in its header, its CRC-16, and its bits and channels,
+    and if one is not as it should be, the whole member by its CRC-32C, read anew. Damage outside
+    of a crop is found when a crop reaches it, or by `melstream verify`. Without this only lengths,
+    headers and what makes decoding fail are looked at."""
     mel_dtype: MelDtype = "float32"
     """Of `FeatureBatch.mel_BMF`, where the shards hold features: float32, or float16 as stored."""
     pin_memory: bool | None = None

@@ -44,6 +44,8 @@ class DatasetIndex:
     """The shards; `shard_N` counts in them."""
     tar_num_bytes: tuple[int, ...]
     tar_sha256s: tuple[str, ...]
+    idx_sha256s: tuple[str, ...]
+    """Of the shards' own indices."""
     dataset_of_shard: NDArray[np.int32]
     """Each shard's place in `stores`."""
     shard_N: NDArray[np.int32]
@@ -236,6 +238,7 @@ def _select(
         tars=tuple(entry.tar for entry in entries),
         tar_num_bytes=tuple(entry.num_bytes for entry in entries),
         tar_sha256s=tuple(entry.sha256 for entry in entries),
+        idx_sha256s=tuple(entry.idx_sha256 for entry in entries),
         dataset_of_shard=np.zeros(len(entries), dtype=np.int32),
         shard_N=shard_N,
         audio_offset_N=as_numpy(table["audio_offset"], np.int64),

@@ -41,20 +41,32 @@ def decode_windows(
 
     Raises:
         ShardFormatError: the bytes are no such clip, or end before the window does.
+        StorageError: a clip of which some frames were read, and those are damaged, can't be read
+            whole.
     """
     flac: list[ClipWindow] = []
     for clip in clips:
-        if is_mono_flac_16(clip.data):
+        if clip.frames is not None or is_mono_flac_16(clip.data):
             flac.append(clip)
         else:
             _decode_other(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
     if flac and is_ready():
-        decode_flac_windows(
+        failed = decode_flac_windows(
             flac, wave_BT, sample_rate_hz=sample_rate_hz, verify_checksums=verify_checksums
         )
     else:
+        failed = [clip for clip in flac if clip.frames is not None]
         for clip in flac:
-            _decode_by_libsndfile(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
+            if clip.frames is None:
+                _decode_by_libsndfile(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
+    if failed:
+        # What is wrong with them, or that nothing is, shows in the whole clips.
+        decode_windows(
+            [clip.whole() for clip in failed],
+            wave_BT,
+            sample_rate_hz=sample_rate_hz,
+            verify_checksums=verify_checksums,
+        )
 
 
 def _decode_by_libsndfile(

@@ -10,8 +10,8 @@ nobody who has no FLAC pays for it and no first batch waits for it; see `is_read
 import functools
 import itertools
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,18 @@ SLAB_TAIL_BYTES = 1024
 _starting = threading.Lock()
 
 
+@dataclass(frozen=True, slots=True)
+class SomeFrames:
+    """Which frames of a clip there are, where it isn't all of it."""
+
+    first: int
+    """Number of the first; not the clip's last."""
+    stop: int
+    """Number of the one behind the last."""
+    read_whole: Callable[[], bytes]
+    """Returns the encoded file, for frames that turn out to be damaged, or none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipWindow:
     """An encoded mono clip, and the part of it that a row of a batch holds.
@@ -37,7 +49,7 @@ class ClipWindow:
     """
 
     data: bytes | memoryview
-    """The whole encoded file."""
+    """The encoded file; the whole one, unless `frames` says which part it is."""
     row: int
     """Where in the batch."""
     start: int
@@ -52,6 +64,14 @@ class ClipWindow:
     """What holds `data`, and other clips; its last `SLAB_TAIL_BYTES` hold none, and change."""
     slab_start: int = 0
     """Where in the slab `data` begins."""
+    frames: SomeFrames | None = None
+    """Set for some frames of a FLAC file of one channel of 16 bits, all as long as the first."""
+
+    def whole(self) -> "ClipWindow":
+        """Return the same with all of the file, which is read for it."""
+        if self.frames is None:
+            return self
+        return replace(self, data=self.frames.read_whole(), slab=None, slab_start=0, frames=None)
 
 
 def is_mono_flac_16(data: bytes | memoryview) -> bool:
@@ -98,7 +118,7 @@ def decode_flac_windows(
     *,
     sample_rate_hz: int,
     verify_checksums: bool,
-) -> None:
+) -> list[ClipWindow]:
     """Decode a window of each clip into the front of its row; the row's rest is set to zero.
 
     Frames outside the window are not decoded. Bytes of any kind are safe to pass: nothing is
@@ -111,6 +131,10 @@ def decode_flac_windows(
         verify_checksums: Whether each decoded frame's CRC-16 is checked. A header's CRC-8 is
             always, as is the CRC-16 of a frame that was found by searching for it.
 
+    Returns:
+        The clips of which there are only some frames, and these damaged or not what was expected:
+        to be decoded whole.
+
     Raises:
         ValueError: a window doesn't fit its clip or its row.
         ShardFormatError: a clip is damaged or not what the index says; the first such one.
@@ -118,7 +142,8 @@ def decode_flac_windows(
     for clip in clips:
         _check_fits(clip, wave_BT.shape)
     for clip in clips:
-        wave_BT[clip.row, clip.num_samples :] = 0
+        if clip.num_samples < wave_BT.shape[1]:
+            wave_BT[clip.row, clip.num_samples :] = 0
     kernel = _load_kernel()
     slab, starts = _in_one_piece(kernel, clips)
     windows = [
@@ -129,16 +154,23 @@ def decode_flac_windows(
             clip.num_samples,
             clip.clip_num_samples,
             clip.row * wave_BT.shape[1],
+            kernel.WHOLE if clip.frames is None else clip.frames.first,
+            0 if clip.frames is None else clip.frames.stop,
         )
         for clip, start in zip(clips, starts, strict=True)
     ]
     reports = _call(
         kernel, slab, np.array(windows, np.int64), wave_BT, sample_rate_hz, verify_checksums
     )
+    failed = []
     for clip, report in zip(clips, reports.tolist(), strict=True):
-        if report[0] != kernel.OK:
+        if report[0] == kernel.OK:
+            continue
+        if clip.frames is None:
             problem = _describe_problem(kernel, clip, report, sample_rate_hz)
             raise ShardFormatError(f"{clip.where}: {problem}")
+        failed.append(clip)
+    return failed
 
 
 def _call(

@@ -37,10 +37,13 @@ _CHUNK = 1024
 _NUM_ZEROS, _NUM_ONES = 32, _CHUNK // 8 + 32
 PADDING = bytes(_NUM_ZEROS) + b"\xff" * _NUM_ONES
 
-BEGIN, END, START, NUM, CLIP, OUT = range(6)
-WINDOW_FIELDS = 6
+BEGIN, END, START, NUM, CLIP, OUT, FRAME, STOP_FRAME = range(8)
+WINDOW_FIELDS = 8
 """Of each window: the clip's bytes from, to; first sample and samples of the window; samples that
-the clip has by the index; where in the output the window begins."""
+the clip has by the index; where in the output the window begins. And if the bytes are only some
+frames of the clip, all of one length: the number of the first, and of the one behind the last;
+`FRAME` is `WHOLE` where they are the whole file."""
+WHOLE = -1
 REPORT_FIELDS = 5
 """Of each window: status, byte offset in the clip, then rate, channels and samples it states."""
 
@@ -52,41 +55,42 @@ BAD_SUBFRAME, BAD_RESIDUAL, BAD_CRC, BAD_ORDER, BAD_RANGE = 5, 6, 7, 8, 9
 _WINDOW = 0  # which of the windows; -1: none
 _BEGIN = 1  # bytes of the clip: from, to
 _END = 2
-_FIRST = 3  # byte of the clip's first frame
+_FIRST = 3  # byte of the first frame that there is
 _START = 4  # samples that are wanted of it: from, to
 _STOP = 5
-_CLIP = 6  # samples that it has
+_CLIP = 6  # sample behind the last frame that there is
 _ORIGIN = 7  # where in the output its first sample would be
 _NOMINAL = 8  # samples of its first frame, and of all others unless `_VARIES`
 _VARIES = 9
 _IS_FOUND = 10  # whether decoding began at a frame that was searched for, and might be none
-_AT = 11  # byte of the frame
-_NEXT_AT = 12  # byte behind it
-_SAMPLE = 13  # its first sample
-_SIZE = 14  # its samples; 0: there is none in the lane
-_LANE_STOP = 15  # sample up to which its codes are left to the lanes
-_WASTED = 16  # bits
-_ORDER = 17  # of the prediction
-_SHIFT = 18
-_IS_EXACT = 19  # whether the prediction's products add up to 32 bits at most
-_POSITION = 20  # bit that is read next
-_WIDTH = 21  # bits of a Rice parameter
-_BITS = 22  # the partition's Rice parameter; if negative, -1 - the bits of each plain number
-_PARTS = 23  # partitions of the frame
-_PART = 24  # how many of them were begun
-_PART_SAMPLES = 25
-_PART_STOP = 26  # sample behind the partition
-_READING = 27  # for what is read in lanes, as `_POSITION` and `_BITS`; else the ones of the padding
-_PARAMETER = 28
-_READ_END = 29  # bit up to which that may go, in a way; `_NEVER`: the ones, or what is read alone
-_PART_BEGIN = 30  # sample from which on the partition is left to the lanes
-_PART_NEXT = 31  # sample before which nothing changes for the lane
-_FROM = 32  # samples of the frame that are copied as vectors: from, to
-_TO = 33
-_PLACE = 34  # where in the output the frame's first sample belongs
-_ONES = 35  # bit at which the ones of the padding begin
-_ALONE = 36  # coefficients of the prediction, `_MAX_ORDER` rows
-_LANE_FIELDS = 36 + 32
+_FIRST_SAMPLE = 11  # of the first frame that there is
+_AT = 12  # byte of the frame
+_NEXT_AT = 13  # byte behind it
+_SAMPLE = 14  # its first sample
+_SIZE = 15  # its samples; 0: there is none in the lane
+_LANE_STOP = 16  # sample up to which its codes are left to the lanes
+_WASTED = 17  # bits
+_ORDER = 18  # of the prediction
+_SHIFT = 19
+_IS_EXACT = 20  # whether the prediction's products add up to 32 bits at most
+_POSITION = 21  # bit that is read next
+_WIDTH = 22  # bits of a Rice parameter
+_BITS = 23  # the partition's Rice parameter; if negative, -1 - the bits of each plain number
+_PARTS = 24  # partitions of the frame
+_PART = 25  # how many of them were begun
+_PART_SAMPLES = 26
+_PART_STOP = 27  # sample behind the partition
+_READING = 28  # for what is read in lanes, as `_POSITION` and `_BITS`; else the ones of the padding
+_PARAMETER = 29
+_READ_END = 30  # bit up to which that may go, in a way; `_NEVER`: the ones, or what is read alone
+_PART_BEGIN = 31  # sample from which on the partition is left to the lanes
+_PART_NEXT = 32  # sample before which nothing changes for the lane
+_FROM = 33  # samples of the frame that are copied as vectors: from, to
+_TO = 34
+_PLACE = 35  # where in the output the frame's first sample belongs
+_ONES = 36  # bit at which the ones of the padding begin
+_ALONE = 37  # coefficients of the prediction, `_MAX_ORDER` rows
+_LANE_FIELDS = 37 + 32
 # Likewise, but int32, as the vectors of the prediction and of the copying are.
 _SHIFTS = 12  # behind the coefficients, the last sample's first
 _SHIFTED = 13  # wasted bits
@@ -127,6 +131,13 @@ def _crc_table(polynomial: int, num_bits: int, depth: int) -> NDArray[np.int64]:
             table[place, byte] = value
     return table.reshape(-1)
 
+
+_RATES = np.array(
+    [0, 88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000], np.int64
+)
+"""Sample rates by the code in a frame's header, RFC 9639, section 9.1.2."""
+_MONO_16 = 0x08
+"""The byte in a frame's header that says one channel of 16 bits."""
 
 _FEATURES = binding.get_host_cpu_features()
 _COUNTS_ZEROS = _FEATURES.get("avx512cd", False)
@@ -542,7 +553,8 @@ def _fail(lane, status, v, reports):
     number = v[_WINDOW, lane]
     v[_SIZE, lane] = v[_LANE_STOP, lane] = 0
     if v[_IS_FOUND, lane]:
-        v[_IS_FOUND, lane], v[_AT, lane], v[_SAMPLE, lane] = 0, v[_FIRST, lane], 0
+        v[_IS_FOUND, lane], v[_AT, lane] = 0, v[_FIRST, lane]
+        v[_SAMPLE, lane] = v[_FIRST_SAMPLE, lane]
     else:
         reports[number, 0], reports[number, 1] = status, v[_AT, lane] - v[_BEGIN, lane]
         v[_WINDOW, lane] = -1
@@ -607,16 +619,61 @@ def _first_frame(data, begin, end, report):
 
 
 @_jit_inner
+def _stated_rate(data, start, body):
+    """Return the sample rate that a frame's header states; 0 if it leaves that to STREAMINFO."""
+    code = np.int64(data[start + 2]) & 15
+    if code < 12:
+        return _RATES[code]
+    if code == 12:
+        return 1000 * np.int64(data[body - 2])
+    return (np.int64(data[body - 3]) << 8 | np.int64(data[body - 2])) * (1 if code == 13 else 10)
+
+
+@_jit_inner
+def _first_of_part(data, window, rate, report):
+    """Return the bytes of some frames from the first one on; -1, and why, if it isn't expected.
+
+    There is no STREAMINFO, so that the header has to say by itself that samples have 16 bits.
+    """
+    first = window[BEGIN]
+    size, number, varies, body = _header(data, first, window[END])
+    if size == 0 or data[first + 3] != _MONO_16 or varies:
+        report[0] = BAD_HEADER
+        return np.int64(-1)
+    if number != window[FRAME] or number * size > window[START]:
+        report[0] = BAD_ORDER
+        return np.int64(-1)
+    report[2], report[3] = _stated_rate(data, first, body), 1
+    if report[2] != 0 and report[2] != rate:
+        report[0] = OTHER_CLIP
+        return np.int64(-1)
+    return first
+
+
+@_jit_inner
+def _first_of_clip(data, window, rate, report):
+    """Return the first frame's byte; -1, and why, if the clip is another than expected."""
+    first = _first_frame(data, window[BEGIN], window[END], report)
+    if first < 0:
+        report[0] = NO_FLAC
+    elif report[2] != rate or report[3] != 1 or report[4] != window[CLIP]:
+        report[0] = OTHER_CLIP
+        return np.int64(-1)
+    return first
+
+
+@_jit_inner
 def _begin_window(data, windows, number, rate, lane, v, reports):
     """Give a lane a window, unless the clip is another than expected: that goes in the report."""
     window, report = windows[number], reports[number]
     report[:] = 0
-    first = _first_frame(data, window[BEGIN], window[END], report)
+    is_part = window[FRAME] >= 0
+    first = (
+        _first_of_part(data, window, rate, report)
+        if is_part
+        else _first_of_clip(data, window, rate, report)
+    )
     if first < 0:
-        report[0] = NO_FLAC
-        return
-    if report[2] != rate or report[3] != 1 or report[4] != window[CLIP]:
-        report[0] = OTHER_CLIP
         return
     size, _, varies, _ = _header(data, first, window[END])
     v[_WINDOW, lane], v[_FIRST, lane] = number, first
@@ -624,8 +681,11 @@ def _begin_window(data, windows, number, rate, lane, v, reports):
     v[_START, lane], v[_STOP, lane] = window[START], window[START] + window[NUM]
     v[_CLIP, lane], v[_ORIGIN, lane] = window[CLIP], window[OUT] - window[START]
     v[_NOMINAL, lane], v[_VARIES, lane] = size, varies
-    v[_IS_FOUND, lane], v[_AT, lane], v[_SAMPLE, lane] = 0, first, 0
-    if size:
+    v[_IS_FOUND, lane], v[_AT, lane] = 0, first
+    v[_SAMPLE, lane] = v[_FIRST_SAMPLE, lane] = window[FRAME] * size if is_part else 0
+    if is_part:
+        v[_CLIP, lane] = min(window[STOP_FRAME] * size, window[CLIP])
+    elif size:
         _seek(data, lane, v)
 
 
@@ -1152,7 +1212,7 @@ def decode_windows(data, windows, rate, out, check, reports):
     Args:
         data: uint8, the memory that the clips lie in; it ends with `PADDING`.
         windows: int64 (windows, `WINDOW_FIELDS`). A window has at least 1 sample, and the output
-            has room for it.
+            has room for it; the bytes lie in `data`, all else of them may be wrong.
         rate: Of all clips.
         out: int16.
         check: Whether the CRC-16 of each frame is checked.

@@ -81,6 +81,7 @@ def merge(indices: Sequence[DatasetIndex]) -> DatasetIndex:
         tars=tuple(tar for index in indices for tar in index.tars),
         tar_num_bytes=tuple(size for index in indices for size in index.tar_num_bytes),
         tar_sha256s=tuple(sha256 for index in indices for sha256 in index.tar_sha256s),
+        idx_sha256s=tuple(sha256 for index in indices for sha256 in index.idx_sha256s),
         dataset_of_shard=_shifted([index.dataset_of_shard for index in indices], num_stores),
         shard_N=_shifted([index.shard_N for index in indices], num_shards),
         audio_offset_N=np.concatenate([index.audio_offset_N for index in indices]),

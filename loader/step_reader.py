@@ -1,6 +1,6 @@
 """The encoded clips of one batch, place by place. Any thread may call any method."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loader.dataset import DatasetIndex
+from loader.frame_offsets import FrameRange, ShardFrames
+from loader.node_cache import OpenFile
 
 
 class ReadLocal(Protocol):
@@ -19,6 +21,13 @@ class ReadLocal(Protocol):
         """Read what the row's index says: number of the shard, first byte, checksum."""
 
 
+ReadRanges = Callable[
+    [Iterable[tuple[int, OpenFile | None, int, memoryview]]], list[memoryview | None]
+]
+"""Reads bytes of the shards with these numbers, of a file in the cache or the local one, each from
+a byte on into its room; returns the rooms, and `None` for those that could not be filled."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReader:
     """Reads the samples of a batch, each place once; errors as of `SampleReader.read`."""
@@ -27,6 +36,16 @@ class StepReader:
     """Returns the encoded audio of a place."""
     read_into: Callable[[int, NDArray[np.uint8]], None]
     """Writes it into an array of its size; for places that are local only."""
+    frames_of: Callable[[int, int, int], FrameRange | None]
+    """Returns the frames that hold samples of a place from one to another; `None` where the whole
+    clip is to be read, or it is in no file."""
+    read_frames: Callable[
+        [Sequence[tuple[int, FrameRange]], NDArray[np.uint8]], list[memoryview | None]
+    ]
+    """Writes those of some places one behind the other into an array, unchecked, and returns where
+    each lie; `None` for those that can't be read."""
+    read_again: Callable[[int], bytes]
+    """Returns the encoded audio of a place anew, after a failure."""
     is_local_B: Sequence[bool]
     num_bytes_B: Sequence[int]
 
@@ -39,6 +58,10 @@ class StepReader:
         is_remote_shard: NDArray[np.bool_],
         read: Callable[[int], bytes],
         read_local: ReadLocal,
+        cached: Mapping[int, OpenFile],
+        frames_of_shard: Callable[[int], ShardFrames | None],
+        read_ranges: ReadRanges,
+        read_again: Callable[[int], bytes],
     ) -> "StepReader":
         """Return what reads some rows of the index.
 
@@ -48,21 +71,49 @@ class StepReader:
             is_remote_shard: Of each of the index's shards, whether it is in no local folder.
             read: Returns the encoded audio of a place, wherever it is.
             read_local: Reads that of local ones.
+            cached: The files of those places whose shards are in the node's cache.
+            frames_of_shard: Tells where the frames of a shard's clips begin, if that is known.
+            read_ranges: Reads bytes of local and cached shards.
+            read_again: Returns the encoded audio of a row after a failure.
         """
         shard_B = index.shard_N[rows_B]
         # As lists, because numbers out of arrays cost more than all else that is done for a clip.
-        members = list(
-            zip(
-                rows_B.tolist(),
-                shard_B.tolist(),
-                index.audio_offset_N[rows_B].tolist(),
-                index.audio_crc32c_N[rows_B].tolist(),
-                strict=True,
-            )
-        )
+        rows, shards = rows_B.tolist(), shard_B.tolist()
+        offsets = index.audio_offset_N[rows_B].tolist()
+        num_bytes_B = index.audio_num_bytes_N[rows_B].tolist()
+        num_samples = index.num_samples_N[rows_B].tolist()
+        crc32cs = index.audio_crc32c_N[rows_B].tolist()
+        is_local_B = (~is_remote_shard[shard_B]).tolist()
+
+        def frames_of(place: int, start: int, stop: int) -> FrameRange | None:
+            if not is_local_B[place] and place not in cached:
+                return None
+            frames = frames_of_shard(shards[place])
+            if frames is None:
+                return None
+            return frames.find(offsets[place], num_bytes_B[place], num_samples[place], start, stop)
+
+        def read_frames(
+            wanted: Sequence[tuple[int, FrameRange]], into: NDArray[np.uint8]
+        ) -> list[memoryview | None]:
+            ranges, rooms, start = [], into.data, 0
+            for place, frames in wanted:
+                stop = start + frames.num_bytes
+                first_byte = offsets[place] + frames.byte_start
+                file = cached.get(place)
+                ranges.append((shards[place], file, first_byte, rooms[start:stop]))
+                start = stop
+            return read_ranges(ranges)
+
         return cls(
             read=read,
-            read_into=lambda place, room: read_local(room, *members[place]),
-            is_local_B=(~is_remote_shard[shard_B]).tolist(),
-            num_bytes_B=index.audio_num_bytes_N[rows_B].tolist(),
+            read_into=lambda place, room: read_local(
+                room, rows[place], shards[place], offsets[place], crc32cs[place]
+            ),
+            frames_of=frames_of,
+            read_frames=read_frames,
+            # A cached shard that is damaged is noticed and forgotten as it is read.
+            read_again=lambda place: read(place) if place in cached else read_again(rows[place]),
+            is_local_B=is_local_B,
+            num_bytes_B=num_bytes_B,
         )

@@ -1,7 +1,8 @@
 """The encoded bytes of samples, out of their shards, checked. Any thread may call any method."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable
+import os
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from loader.connections import Connections
 from loader.dataset import DatasetIndex
+from loader.frame_offsets import FrameOffsets, FramesAhead, ShardFrames
 from loader.look_ahead import look_ahead
 from loader.node_cache import NodeCache, OpenFile
 from loader.range_fetch import RangeFetcher
@@ -95,6 +97,7 @@ class SampleReader:
             [not isinstance(shard.store, LocalStore) for shard in self._shards], dtype=np.bool_
         )
         self._files = OpenFiles(max_open_shards)
+        self._frame_offsets = FrameOffsets(index, max_shards=max_open_shards)
         self._max_open_shards = max_open_shards
         self._counters = Counters()
         self._connections = Connections(self._settings.num_connections)
@@ -152,14 +155,22 @@ class SampleReader:
         """
         if not self._is_remote_shard.any():
             for step in steps:
-                yield step, self._step_reader(step, partial(self._read_place, step.plan.rows_B))
+                read = partial(self._read_place, step.plan.rows_B)
+                yield step, self._step_reader(step, read, {}, self._frame_offsets.of_shard)
             return
         is_remote_N = self._is_remote_shard[self._index.shard_N[order_N]]
         ahead = self._ahead = self._begin_pass(order_N[is_remote_N])
         on_end.callback(ahead.close)
+        frames_ahead = FramesAhead(self._frame_offsets)
+        on_end.callback(frames_ahead.close)
+
+        def frames_of_shard(shard: int) -> ShardFrames | None:
+            is_remote = self._is_remote_shard[shard]
+            return (frames_ahead if is_remote else self._frame_offsets).of_shard(shard)
+
         yield from look_ahead(
             steps,
-            lambda step: self._announce(step, ahead),
+            lambda step: self._announce(step, ahead, frames_of_shard),
             num_bytes_of=self._num_bytes,
             max_bytes=self._settings.memory_bytes,
         )
@@ -173,13 +184,23 @@ class SampleReader:
             max_connections=self._connections.limit,
         )
 
-    def _step_reader(self, step: PlannedStep, read: Callable[[int], bytes]) -> StepReader:
+    def _step_reader(
+        self,
+        step: PlannedStep,
+        read: Callable[[int], bytes],
+        cached: Mapping[int, OpenFile],
+        frames_of_shard: Callable[[int], ShardFrames | None],
+    ) -> StepReader:
         return StepReader.of(
             self._index,
             step.plan.rows_B,
             is_remote_shard=self._is_remote_shard,
             read=read,
             read_local=self._read_local_into,
+            cached=cached,
+            frames_of_shard=frames_of_shard,
+            read_ranges=self._read_ranges,
+            read_again=self.read_again,
         )
 
     def _read_local_into(
@@ -197,6 +218,24 @@ class SampleReader:
         )
         if not is_whole:
             self._checked(row, room[:num_bytes].tobytes())
+
+    def _read_ranges(
+        self, ranges: Iterable[tuple[int, OpenFile | None, int, memoryview]]
+    ) -> list[memoryview | None]:
+        """Fill rooms with bytes of shards; what goes wrong shows when the clips are read whole."""
+        filled: list[memoryview | None] = []
+        num_local = num_cached = 0
+        for shard, cached, first_byte, room in ranges:
+            try:
+                file = cached or self._local_file(self._shards[shard])
+                num_read = 0 if file is None else os.preadv(file.descriptor, [room], first_byte)
+            except OSError:
+                num_read = 0
+            num_cached += num_read if cached else 0
+            num_local += 0 if cached else num_read
+            filled.append(room if num_read == len(room) else None)
+        self._counters.add(num_bytes_local=num_local, num_bytes_cache=num_cached)
+        return filled
 
     def _local_file(self, shard: Shard) -> OpenFile | None:
         return self._files.get(shard, lambda: open_path(shard.path))
@@ -308,7 +347,12 @@ class SampleReader:
             num_bytes_to_stream=int(STREAMED_SHARE * num_bytes_needed / self._num_ranks),
         )
 
-    def _announce(self, step: PlannedStep, ahead: ReadAhead) -> StepReader:
+    def _announce(
+        self,
+        step: PlannedStep,
+        ahead: ReadAhead,
+        frames_of_shard: Callable[[int], ShardFrames | None],
+    ) -> StepReader:
         rows_B = step.plan.rows_B
         places = self._places_to_fetch(step)
         awaited = ahead.plan([self._locate(int(rows_B[place])) for place in places])
@@ -320,7 +364,8 @@ class SampleReader:
                 return self.read(row)
             return self._read_awaited(row, ahead, by_place[place])
 
-        return self._step_reader(step, read_place)
+        cached = {place: each.file for place, each in by_place.items() if each.file is not None}
+        return self._step_reader(step, read_place, cached, frames_of_shard)
 
     def _places_to_fetch(self, step: PlannedStep) -> list[int]:
         """Return places of the batch, in index order, as batches are made."""

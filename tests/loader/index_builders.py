@@ -30,6 +30,7 @@ def make_index(
         tars=tuple(f"train/x-{shard:06d}.tar" for shard in range(num_shards)),
         tar_num_bytes=(clips_per_shard,) * num_shards,
         tar_sha256s=("0" * 64,) * num_shards,
+        idx_sha256s=("0" * 64,) * num_shards,
         dataset_of_shard=np.array(datasets, dtype=np.int32),
         shard_N=(np.arange(num) // clips_per_shard).astype(np.int32),
         audio_offset_N=np.zeros(num, dtype=np.int64),

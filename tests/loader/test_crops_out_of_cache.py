@@ -1,0 +1,86 @@
+"""Crops of which only some frames are read out of the node's cache."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loader import ShardLoader
+from loader.flac_decoder import _start_loading
+from tests.loader.builders import alive_threads_after_waiting
+from tests.loader.crop_builders import (
+    SECONDS,
+    loader_of,
+    make_long_clips,
+    whole_num_bytes,
+    without_idx,
+)
+from tests.loader.test_error_budget import rows_by_content
+from tests.loader.test_stream_remote import RemoteFolder, remote_loader
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    _start_loading().join()  # until then clips are read whole
+    return make_long_clips(tmp_path_factory.mktemp("crops"))
+
+
+def cached_loader(url: str, cache: Path) -> ShardLoader:
+    return remote_loader(
+        RemoteFolder(url), batch_size=4, crop_seconds=SECONDS, cache_dir=str(cache)
+    )
+
+
+def epoch_with_offsets_there(loader: ShardLoader) -> list[tuple[Any, ...]]:
+    """The second epoch, for which threads have fetched the offsets of all shards."""
+    list(loader)
+    for shard in range(len(loader.index.tars)):
+        loader._pipeline.reader._frame_offsets.of_shard(shard)
+    return rows_by_content(loader)
+
+
+def test_crops_are_read_in_part_out_of_the_cache(url: str, tmp_path: Path) -> None:
+    local = loader_of(url)
+    list(local)
+    expected = rows_by_content(local)
+    loader = cached_loader(url, tmp_path / "cache")
+    assert epoch_with_offsets_there(loader) == expected
+    num_bytes_before = loader.stats().reader.num_bytes_cache
+    list(loader)
+    num_bytes = loader.stats().reader.num_bytes_cache - num_bytes_before
+    assert 0.1 < num_bytes / whole_num_bytes(loader) < 0.35
+    assert alive_threads_after_waiting() == []
+
+
+def test_threads_fetch_the_offsets_of_cached_shards(url: str, tmp_path: Path) -> None:
+    loader = cached_loader(url, tmp_path / "cache")
+    offsets = loader._pipeline.reader._frame_offsets
+    for _ in range(100):
+        list(loader)
+        if all(offsets.known(shard) is not None for shard in range(3)):
+            break
+    else:
+        pytest.fail("they never came")
+
+
+def test_damage_in_the_cache_is_read_past(url: str, tmp_path: Path) -> None:
+    local = loader_of(url)
+    list(local)
+    list(local)
+    expected = rows_by_content(local)
+    loader = cached_loader(url, tmp_path / "cache")
+    epoch_with_offsets_there(loader)
+    for path in (tmp_path / "cache").glob("*.tar"):
+        size = path.stat().st_size
+        with path.open("r+b") as file:  # which the loader has open
+            file.write(bytes(size))
+    assert rows_by_content(loader) == expected
+    assert loader.stats().reader.num_cache_fallbacks > 0
+
+
+def test_a_store_without_idx_files_changes_no_batch(url: str, tmp_path: Path) -> None:
+    own_url = make_long_clips(tmp_path / "own")
+    loader = cached_loader(without_idx(own_url), tmp_path / "cache")
+    assert rows_by_content(loader) == rows_by_content(loader_of(url))
+    assert rows_by_content(loader)
+    assert loader.stats().reader.num_cache_fallbacks == 0
