@@ -1,7 +1,6 @@
 """The encoded bytes of samples, out of their shards, checked. Any thread may call any method."""
 
 import contextlib
-import os
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +12,9 @@ from numpy.typing import NDArray
 from loader.connections import Connections
 from loader.dataset import DatasetIndex
 from loader.frame_offsets import FrameOffsets, FramesAhead, ShardFrames
+from loader.local_shards import LocalShards
 from loader.look_ahead import look_ahead
+from loader.member_check import MemberCheck
 from loader.node_cache import NodeCache, OpenFile
 from loader.range_fetch import RangeFetcher
 from loader.ranges import ByteRange, NetworkCost
@@ -21,16 +22,9 @@ from loader.read_ahead import STREAMED_SHARE, Awaited, Member, NetworkSource, Re
 from loader.reader_stats import Counters, ReaderStats
 from loader.resampling_buffer import PlannedStep
 from loader.shard_downloads import ShardDownloads
-from loader.shards import (
-    OpenFiles,
-    Shard,
-    open_path,
-    read_open,
-    read_open_into,
-    worth_downloading,
-)
+from loader.shards import OpenFiles, Shard, worth_downloading
 from loader.step_reader import StepReader
-from shardwriter.errors import ShardFormatError, StorageError
+from shardwriter.errors import StorageError
 from shardwriter.index import crc32c as checksum
 from shardwriter.storage import LocalStore
 
@@ -50,12 +44,8 @@ class FetchSettings:
 class SampleReader:
     """Reads the audio members of a dataset's samples.
 
-    Local shards stay open, `max_open_shards` of them, so that a read costs one system call and no
-    look-up of a name, which on a network file system is a round trip. They are read with `pread`
-    and not mapped: a mapped page that isn't cached is read while Python's lock is held, and a
-    file that becomes shorter kills the process instead of raising an error.
-
-    Remote shards are read ahead of the batches, see `loader.read_ahead`.
+    Local shards stay open, `max_open_shards` of them, see `loader.local_shards`. Remote shards are
+    read ahead of the batches, see `loader.read_ahead`.
     """
 
     def __init__(
@@ -83,6 +73,7 @@ class SampleReader:
         self._settings = settings or FetchSettings()
         self._num_ranks = num_ranks
         self._verify_checksums = verify_checksums
+        self._check = MemberCheck(index=index, verify_checksums=verify_checksums)
         self._shards = tuple(
             Shard(store=index.stores[place], tar=tar, num_bytes=num_bytes, sha256=sha256)
             for place, tar, num_bytes, sha256 in zip(
@@ -100,6 +91,7 @@ class SampleReader:
         self._frame_offsets = FrameOffsets(index, max_shards=max_open_shards)
         self._max_open_shards = max_open_shards
         self._counters = Counters()
+        self._local = LocalShards(self._files, self._counters)
         self._connections = Connections(self._settings.num_connections)
         self._network = NetworkSource(
             RangeFetcher(self._connections, self._counters, max_seconds=self._settings.max_seconds)
@@ -206,39 +198,23 @@ class SampleReader:
     def _read_local_into(
         self, room: NDArray[np.uint8], row: int, shard: int, offset: int, crc32c: int
     ) -> None:
-        place = self._shards[shard]
         try:
-            file = self._local_file(place)
-            num_bytes = 0 if file is None else read_open_into(file, offset, room)
-        except OSError as err:
-            raise StorageError(f"{self._index.where(row)}: {place.path}: {err.strerror}") from err
-        self._counters.add(num_bytes_local=num_bytes)
+            num_bytes = self._local.read_into(room, self._shards[shard], offset)
+        except StorageError as err:
+            raise StorageError(f"{self._index.where(row)}: {err}") from err
         is_whole = num_bytes == len(room) and (
             not self._verify_checksums or checksum(room) == crc32c
         )
         if not is_whole:
-            self._checked(row, room[:num_bytes].tobytes())
+            self._check.checked(row, room[:num_bytes].tobytes())
 
     def _read_ranges(
         self, ranges: Iterable[tuple[int, OpenFile | None, int, memoryview]]
     ) -> list[memoryview | None]:
-        """Fill rooms with bytes of shards; what goes wrong shows when the clips are read whole."""
-        filled: list[memoryview | None] = []
-        num_local = num_cached = 0
-        for shard, cached, first_byte, room in ranges:
-            try:
-                file = cached or self._local_file(self._shards[shard])
-                num_read = 0 if file is None else os.preadv(file.descriptor, [room], first_byte)
-            except OSError:
-                num_read = 0
-            num_cached += num_read if cached else 0
-            num_local += 0 if cached else num_read
-            filled.append(room if num_read == len(room) else None)
-        self._counters.add(num_bytes_local=num_local, num_bytes_cache=num_cached)
-        return filled
-
-    def _local_file(self, shard: Shard) -> OpenFile | None:
-        return self._files.get(shard, lambda: open_path(shard.path))
+        shards = self._shards
+        return self._local.read_ranges(
+            (shards[number], cached, start, room) for number, cached, start, room in ranges
+        )
 
     def _read_place(self, rows_B: NDArray[np.int64], place: int) -> bytes:
         return self.read(int(rows_B[place]))
@@ -257,18 +233,12 @@ class SampleReader:
             data = self._network.fetch(shard, member.byte_range)
             self._counters.add(num_bytes_network=len(data))
             return data
-        try:
-            file = self._local_file(shard)
-            data = b"" if file is None else read_open(file, member.byte_range)
-        except OSError as err:
-            raise StorageError(f"{shard.path}: {err.strerror}") from err
-        self._counters.add(num_bytes_local=len(data))
-        return data
+        return self._local.read(shard, member.byte_range)
 
     def _read_awaited(self, row: int, ahead: ReadAhead, awaited: Awaited) -> bytes:
         try:
             data = ahead.read(awaited)
-            if awaited.file is not None and not self._is_whole(row, data):
+            if awaited.file is not None and not self._check.is_whole(row, data):
                 # The disk lost it since the shard was checked: the store still has it.
                 self._forget(awaited.member.shard)
                 data = self._read_now(awaited.member)
@@ -281,41 +251,17 @@ class SampleReader:
     def _whole(self, row: int, member: Member, data: bytes) -> bytes:
         """Return checked bytes; if damaged on the way, they are asked for once more."""
         if isinstance(member.shard.store, LocalStore):
-            return self._checked(row, data)
-        if self._is_whole(row, data):
+            return self._check.checked(row, data)
+        if self._check.is_whole(row, data):
             return data
         self._counters.add(num_retries=1)
-        return self._checked(row, self._read_now(member))
+        return self._check.checked(row, self._read_now(member))
 
     def _forget(self, shard: Shard) -> None:
         self._counters.add(num_cache_fallbacks=1)
         self._files.forget(shard)
         if self._cache is not None:
             self._cache.remove(shard.sha256)
-
-    def _is_whole(self, row: int, data: bytes) -> bool:
-        index = self._index
-        return len(data) == int(index.audio_num_bytes_N[row]) and (
-            not self._verify_checksums or checksum(data) == int(index.audio_crc32c_N[row])
-        )
-
-    def _checked(self, row: int, data: bytes) -> bytes:
-        index = self._index
-        num_bytes = int(index.audio_num_bytes_N[row])
-        if len(data) != num_bytes:
-            shard = self._shards[index.shard_N[row]]
-            raise ShardFormatError(
-                f"{index.where(row)}: expected {num_bytes} bytes, got {len(data)}: the shard is "
-                f"cut off, it has {shard.store.size(shard.tar)} bytes; copy or ingest it again"
-            )
-        if self._verify_checksums:
-            expected, got = int(index.audio_crc32c_N[row]), checksum(data)
-            if got != expected:
-                raise ShardFormatError(
-                    f"{index.where(row)}: expected {num_bytes} bytes with CRC-32C {expected:08x}, "
-                    f"got {got:08x}: the shard is damaged; copy or ingest it again"
-                )
-        return data
 
     def _begin_pass(self, order_N: NDArray[np.int64]) -> ReadAhead:
         settings = self._settings
