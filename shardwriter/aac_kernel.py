@@ -60,8 +60,9 @@ _SHAPE = 1
 _NUM_BANDS = 2  # that are coded
 _NUM_GROUPS = 3
 _GROUPS = 4  # windows of each
-_NUM_FILTERS = 12  # of temporal noise shaping, of all windows
-_FILTERS = 13  # of each: first coefficient, end, step, order
+_IS_COMMON = 12  # whether both channels have the same windows, bands and groups
+_NUM_FILTERS = 13  # of temporal noise shaping, of all windows
+_FILTERS = 14  # of each: first coefficient, end, step, order
 _FILTER_FIELDS = 4
 _MAX_FILTERS = 24
 _FIELDS = _FILTERS + _FILTER_FIELDS * _MAX_FILTERS
@@ -636,6 +637,7 @@ def _read_pair(bits, position, end, rate, info, books, scales, coefficients, sta
     """Read `channel_pair_element` behind its tag; set which bands are mid and side."""
     is_common = _bits(bits, position, 1)
     position += 1
+    info[0, _IS_COMMON] = is_common
     sides[:] = 0
     if is_common:
         position = _read_windows(bits, position, rate, info[0])
@@ -1029,7 +1031,7 @@ def _render(
     state, work, other, wave, tail,
 ):  # fmt: skip
     """Make samples of the spectra of a packet."""
-    if num_channels == 2:
+    if num_channels == 2 and info[0, _IS_COMMON]:
         _undo_stereo(rate, info, books, scales, sides, spectra)
     for c in range(num_channels):
         _filter(info[c], coefficients[c], spectra[c])
