@@ -12,7 +12,7 @@ callees come from. For each packet:
 No function raises; a negative position is a packet that isn't plain AAC-LC. What keeps reads and
 writes in bounds:
 - a packet has at most `_MAX_PACKET_BYTES`, and zeros behind it as many as are read at most before
-  the position is looked at again (a band of 8 short windows, each pair of values of 58 bits);
+  the position is looked at again (1024 values, each pair of 56 bits);
 - bands, windows and groups are those of the tables: their number is checked when it is read;
 - filters and pulses are clipped to the bands, or refused.
 
@@ -172,6 +172,13 @@ _ALL_POWERS = [float(q) ** (4 / 3) for q in range(_MAX_QUANTISED + _MAX_PULSE + 
 _POWERS = np.array(_ALL_POWERS, np.float32)
 _QUAD_POWERS = np.array(_ALL_POWERS[:4] + [-power for power in _ALL_POWERS[:4]], np.float32)
 _PAIR_POWERS = np.array(_ALL_POWERS[:32] + [-power for power in _ALL_POWERS[:32]], np.float32)
+
+# The noise generator's next 4 numbers, each a multiple of the last one and a constant.
+_LEAP = np.array([pow(1664525, n, 1 << 32) for n in range(1, 5)], np.uint32)
+_STRIDE = np.array(
+    [1013904223 * sum(pow(1664525, k, 1 << 32) for k in range(n)) % (1 << 32) for n in range(1, 5)],
+    np.uint32,
+)
 
 _SCALE_ZERO = 200
 _SCALES = np.array([2.0 ** ((i - _SCALE_ZERO) / 4) for i in range(_SCALE_ZERO + 256)], np.float32)
@@ -431,66 +438,87 @@ def _extend_filter(lpc, order, reflection):
 
 
 @_inner
-def _read_pairs(bits, position, book, scale, spectrum, start, stop):
-    """Read values of the codebooks 5 to 10, all of which fit 17 bits with their signs."""
-    table = np.uint64(_SPECTRAL_START[book])
-    for i in range(start, stop, 2):
-        window = _window(bits, position)
-        entry = np.int64(_SPECTRAL[table + (window >> np.uint64(64 - _PEEK))])
-        if entry < 0:
-            rest = (window << np.uint64(_PEEK)) >> np.uint64(64 - (-entry & 31))
-            entry = np.int64(_SPECTRAL[table + np.uint64(-entry >> _REST_SHIFT) + rest])
-        signs = window << np.uint64(entry >> _CODE_SHIFT & 31)
-        has_signs = np.uint64(entry >> _SIGNED_SHIFT & 1) << np.uint64(5)
-        first = np.uint64(entry >> _PAIR_SHIFT & 63)
-        second = np.uint64(entry >> (_PAIR_SHIFT + _PAIR_BITS) & 63)
-        first |= signs >> np.uint64(58) & has_signs
-        signs <<= np.uint64(entry >> _PRESENT_SHIFT & 1)
-        second |= signs >> np.uint64(58) & has_signs
-        spectrum[i] = _PAIR_POWERS[first] * scale
-        spectrum[i + 1] = _PAIR_POWERS[second] * scale
-        position += entry & _TOTAL_BITS
-    return position
+def _look_up(table, window):
+    """Return the entry of a codeword of a spectral codebook, whose table begins there."""
+    entry = np.int64(_SPECTRAL[table + (window >> np.uint64(64 - _PEEK))])
+    if entry < 0:
+        rest = (window << np.uint64(_PEEK)) >> np.uint64(64 - (-entry & 31))
+        entry = np.int64(_SPECTRAL[table + np.uint64(-entry >> _REST_SHIFT) + rest])
+    return entry
 
 
 @_inner
-def _read_quads(bits, position, book, scale, spectrum, start, stop):
-    """Read values of the codebooks 1 to 4."""
+def _write_pair(window, entry, spectrum, i):
+    signs = window << np.uint64(entry >> _CODE_SHIFT & 31)
+    has_signs = np.uint64(entry >> _SIGNED_SHIFT & 1) << np.uint64(5)
+    first = np.uint64(entry >> _PAIR_SHIFT & 63)
+    second = np.uint64(entry >> (_PAIR_SHIFT + _PAIR_BITS) & 63)
+    first |= signs >> np.uint64(58) & has_signs
+    signs <<= np.uint64(entry >> _PRESENT_SHIFT & 1)
+    second |= signs >> np.uint64(58) & has_signs
+    spectrum[i] = _PAIR_POWERS[first]
+    spectrum[i + 1] = _PAIR_POWERS[second]
+
+
+@_inner
+def _read_pairs(bits, position, book, spectrum, start, stop):
+    """Read values of the codebooks 5 to 10; two pairs have 34 bits at most."""
     table = np.uint64(_SPECTRAL_START[book])
     for i in range(start, stop, 4):
         window = _window(bits, position)
-        entry = np.int64(_SPECTRAL[table + (window >> np.uint64(64 - _PEEK))])
-        if entry < 0:
-            rest = (window << np.uint64(_PEEK)) >> np.uint64(64 - (-entry & 31))
-            entry = np.int64(_SPECTRAL[table + np.uint64(-entry >> _REST_SHIFT) + rest])
-        signs = window << np.uint64(entry >> _CODE_SHIFT & 31)
-        has_signs = np.uint64(entry >> _SIGNED_SHIFT & 1) << np.uint64(2)
-        for place in range(4):
-            value = np.uint64(entry >> (_QUAD_SHIFT + place * _QUAD_BITS) & 7)
-            value |= signs >> np.uint64(61) & has_signs
-            signs <<= np.uint64(entry >> (_PRESENT_SHIFT + place) & 1)
-            spectrum[i + place] = _QUAD_POWERS[value] * scale
+        entry = _look_up(table, window)
+        _write_pair(window, entry, spectrum, i)
+        window <<= np.uint64(entry & _TOTAL_BITS)
+        position += entry & _TOTAL_BITS
+        entry = _look_up(table, window)
+        _write_pair(window, entry, spectrum, i + 2)
         position += entry & _TOTAL_BITS
     return position
 
 
 @_inner
-def _read_escape_pairs(bits, position, book, scale, spectrum, start, stop):
-    """Read values of codebook 11, where 16 announces a larger one."""
+def _write_quad(window, entry, spectrum, i):
+    signs = window << np.uint64(entry >> _CODE_SHIFT & 31)
+    has_signs = np.uint64(entry >> _SIGNED_SHIFT & 1) << np.uint64(2)
+    for place in range(4):
+        value = np.uint64(entry >> (_QUAD_SHIFT + place * _QUAD_BITS) & 7)
+        value |= signs >> np.uint64(61) & has_signs
+        signs <<= np.uint64(entry >> (_PRESENT_SHIFT + place) & 1)
+        spectrum[i + place] = _QUAD_POWERS[value]
+
+
+@_inner
+def _read_quads(bits, position, book, spectrum, start, stop):
+    """Read values of the codebooks 1 to 4; two quads have 40 bits at most."""
     table = np.uint64(_SPECTRAL_START[book])
+    for i in range(start, stop - 4, 8):
+        window = _window(bits, position)
+        entry = _look_up(table, window)
+        _write_quad(window, entry, spectrum, i)
+        window <<= np.uint64(entry & _TOTAL_BITS)
+        position += entry & _TOTAL_BITS
+        entry = _look_up(table, window)
+        _write_quad(window, entry, spectrum, i + 4)
+        position += entry & _TOTAL_BITS
+    if (stop - start) & 4:
+        window = _window(bits, position)
+        entry = _look_up(table, window)
+        _write_quad(window, entry, spectrum, stop - 4)
+        position += entry & _TOTAL_BITS
+    return position
+
+
+@_inner
+def _read_escape_pairs(bits, position, spectrum, start, stop):
+    """Read values of codebook 11, where 16 announces a larger one."""
+    table = np.uint64(_SPECTRAL_START[_ESCAPE_BOOK])
     for i in range(start, stop, 2):
         window = _window(bits, position)
-        entry = np.int64(_SPECTRAL[table + (window >> np.uint64(64 - _PEEK))])
-        if entry < 0:
-            rest = (window << np.uint64(_PEEK)) >> np.uint64(64 - (-entry & 31))
-            entry = np.int64(_SPECTRAL[table + np.uint64(-entry >> _REST_SHIFT) + rest])
-        signs = window << np.uint64(entry >> _CODE_SHIFT & 31)
+        entry = _look_up(table, window)
         position += entry & _TOTAL_BITS
+        _write_pair(window, entry, spectrum, i)
         for place in range(2):
-            value = entry >> (_PAIR_SHIFT + place * _PAIR_BITS) & 63
-            is_negative = np.int64(signs >> np.uint64(63))
-            signs <<= np.uint64(entry >> (_PRESENT_SHIFT + place) & 1)
-            if value == 16:
+            if (entry >> (_PAIR_SHIFT + place * _PAIR_BITS) & 63) == 16:
                 window = _window(bits, position)
                 num_ones = 0
                 while num_ones <= 8 and np.int64(window << np.uint64(num_ones)) < 0:
@@ -500,68 +528,76 @@ def _read_escape_pairs(bits, position, book, scale, spectrum, start, stop):
                 num_bits = num_ones + 4
                 value = 1 << num_bits | _bits(bits, position + num_ones + 1, num_bits)
                 position += num_ones + 1 + num_bits
-            power = _POWERS[value] * scale
-            spectrum[i + place] = -power if is_negative else power
+                power = _POWERS[value]
+                spectrum[i + place] = -power if spectrum[i + place] < _NOTHING else power
     return position
 
 
 @_inner
-def _make_noise(state, scale, spectrum, start, stop):
-    """Fill a band with noise of the wanted energy."""
+def _make_noise(state, spectrum, start, stop):
+    """Fill a band with noise of energy 1."""
     random = np.uint32(state[RANDOM])
-    energy = _NOTHING
-    for i in range(start, stop):
-        random = np.uint32(random * np.uint32(1664525) + np.uint32(1013904223))
-        value = np.float32(np.int32(random))
-        spectrum[i] = value
-        energy += value * value
+    e0, e1, e2, e3 = _NOTHING, _NOTHING, _NOTHING, _NOTHING
+    for i in range(start, stop, 4):
+        v0 = np.float32(np.int32(np.uint32(random * _LEAP[0] + _STRIDE[0])))
+        v1 = np.float32(np.int32(np.uint32(random * _LEAP[1] + _STRIDE[1])))
+        v2 = np.float32(np.int32(np.uint32(random * _LEAP[2] + _STRIDE[2])))
+        random = np.uint32(random * _LEAP[3] + _STRIDE[3])
+        v3 = np.float32(np.int32(random))
+        spectrum[i], spectrum[i + 1], spectrum[i + 2], spectrum[i + 3] = v0, v1, v2, v3
+        e0, e1, e2, e3 = e0 + v0 * v0, e1 + v1 * v1, e2 + v2 * v2, e3 + v3 * v3
     state[RANDOM] = random
-    factor = scale / np.sqrt(energy)
+    factor = _ONE / np.sqrt((e0 + e1) + (e2 + e3))
     for i in range(start, stop):
         spectrum[i] *= factor
 
 
 @_inner
-def _read_band(bits, position, book, scale, spectrum, start, stop):
+def _read_run(bits, position, book, state, spectrum, start, stop):
+    """Read values of one codebook, or make a band of noise."""
+    if book == _NOISE_BOOK:
+        _make_noise(state, spectrum, start, stop)
+        return position
     if book == _ESCAPE_BOOK:
-        return _read_escape_pairs(bits, position, book, scale, spectrum, start, stop)
+        return _read_escape_pairs(bits, position, spectrum, start, stop)
     if book > 4:
-        return _read_pairs(bits, position, book, scale, spectrum, start, stop)
-    return _read_quads(bits, position, book, scale, spectrum, start, stop)
+        return _read_pairs(bits, position, book, spectrum, start, stop)
+    return _read_quads(bits, position, book, spectrum, start, stop)
 
 
 @_inner
-def _read_spectrum(bits, position, end, rate, info, books, scales, state, spectrum):
-    """Read `spectral_data`."""
+def _read_spectrum(bits, position, end, rate, info, books, state, spectrum):
+    """Read `spectral_data`, not scaled."""
     is_short = info[_SEQUENCE] == _EIGHT_SHORT
     edges = _SHORT_EDGES[rate] if is_short else _LONG_EDGES[rate]
     num_bands = info[_NUM_BANDS]
     spectrum[:] = _NOTHING
-    i = 0
     first_window = 0
     for group in range(info[_NUM_GROUPS]):
         num_windows = info[_GROUPS + group]
-        for band in range(num_bands):
-            book = books[i]
+        of_group = group * num_bands
+        band = 0
+        while band < num_bands:
+            book = books[of_group + band]
+            stop_band = band + 1
+            if num_windows == 1 and book != _NOISE_BOOK:
+                while stop_band < num_bands and books[of_group + stop_band] == book:
+                    stop_band += 1
             if _ZERO_BOOK < book < _ANTIPHASE_BOOK:
                 for window in range(first_window, first_window + num_windows):
-                    start = window * _SHORT + edges[band]
-                    stop = window * _SHORT + edges[band + 1]
-                    if book == _NOISE_BOOK:
-                        _make_noise(state, scales[i], spectrum, start, stop)
-                    else:
-                        position = _read_band(
-                            bits, position, book, scales[i], spectrum, start, stop
-                        )
-                        if position > end or position < 0:
-                            return _BAD
-            i += 1
+                    position = _read_run(
+                        bits, position, book, state, spectrum,
+                        window * _SHORT + edges[band], window * _SHORT + edges[stop_band],
+                    )  # fmt: skip
+                    if position > end or position < 0:
+                        return _BAD
+            band = stop_band
         first_window += num_windows
     return position
 
 
 @_inner
-def _add_pulses(bits, position, rate, info, books, scales, spectrum):
+def _add_pulses(bits, position, rate, info, books, spectrum):
     """Add `pulse_data`, read from its position, to a spectrum."""
     edges = _LONG_EDGES[rate]
     num_pulses = _bits(bits, position, 2) + 1
@@ -579,11 +615,9 @@ def _add_pulses(bits, position, rate, info, books, scales, spectrum):
             band += 1
         if band >= num_bands or books[band] == _ZERO_BOOK or books[band] > _ESCAPE_BOOK:
             return _BAD
-        value = spectrum[place]
-        power = np.abs(value) / scales[band]
-        quantised = np.int64(np.rint(np.sqrt(power * np.sqrt(power)))) + height
-        power = _POWERS[quantised] * scales[band]
-        spectrum[place] = power if value > _NOTHING else -power
+        power = np.abs(spectrum[place])
+        power = _POWERS[np.int64(np.rint(np.sqrt(power * np.sqrt(power)))) + height]
+        spectrum[place] = power if spectrum[place] > _NOTHING else -power
     return position
 
 
@@ -622,11 +656,11 @@ def _read_channel(
     position += 1
     if has_gain_control or position > end:
         return _BAD
-    position = _read_spectrum(bits, position, end, rate, info, books, scales, state, spectrum)
+    position = _read_spectrum(bits, position, end, rate, info, books, state, spectrum)
     if (
         position >= 0
         and has_pulses
-        and _add_pulses(bits, pulses, rate, info, books, scales, spectrum) < 0
+        and _add_pulses(bits, pulses, rate, info, books, spectrum) < 0
     ):
         return _BAD
     return position
@@ -749,35 +783,70 @@ def _read_packet(
 
 
 @_inner
-def _undo_stereo(rate, info, books, scales, sides, spectra):
-    """Turn mid and side into left and right, and make right of left where only that is coded."""
+def _weigh(rate, info, books, scales, weight, weights):
+    """Write what each four values are multiplied by: their band's scale and a weight."""
+    is_short = info[_SEQUENCE] == _EIGHT_SHORT
+    edges = _SHORT_EDGES[rate] if is_short else _LONG_EDGES[rate]
+    weights[:] = _NOTHING
+    i = 0
+    first_window = 0
+    for group in range(info[_NUM_GROUPS]):
+        last_window = first_window + info[_GROUPS + group] - 1
+        for band in range(info[_NUM_BANDS]):
+            factor = scales[i] * weight if books[i] <= _NOISE_BOOK else _NOTHING
+            for window in range(first_window, last_window + 1):
+                base = window * _SHORT
+                for k in range((base + edges[band]) >> 2, (base + edges[band + 1]) >> 2):
+                    weights[k] = factor
+            i += 1
+        first_window = last_window + 1
+
+
+@_inner
+def _weigh_pair(rate, info, books, scales, sides, left, right, weights):
+    """As `_weigh`, for both channels of the same windows: undo stereo coding, and weigh the two.
+
+    Bands are left and right; or mid and side, their sum and difference; or, by intensity, right is
+    a multiple of left.
+    """
     is_short = info[0, _SEQUENCE] == _EIGHT_SHORT
     edges = _SHORT_EDGES[rate] if is_short else _LONG_EDGES[rate]
-    num_bands = info[0, _NUM_BANDS]
+    weights[:] = _NOTHING
     i = 0
     first_window = 0
     for group in range(info[0, _NUM_GROUPS]):
-        num_windows = info[0, _GROUPS + group]
-        for band in range(num_bands):
-            is_intensity = books[1, i] >= _ANTIPHASE_BOOK
-            is_side = sides[i] and books[0, i] < _NOISE_BOOK and books[1, i] < _NOISE_BOOK
-            factor = scales[1, i]
-            if (books[1, i] == _ANTIPHASE_BOOK) != (sides[i] == 1):
-                factor = -factor
-            if is_intensity or is_side:
-                for window in range(first_window, first_window + num_windows):
-                    for k in range(
-                        window * _SHORT + edges[band], window * _SHORT + edges[band + 1]
-                    ):
-                        left = spectra[0, k]
-                        if is_intensity:
-                            spectra[1, k] = left * factor
-                        else:
-                            right = spectra[1, k]
-                            spectra[0, k] = left + right
-                            spectra[1, k] = left - right
+        last_window = first_window + info[0, _GROUPS + group] - 1
+        for band in range(info[0, _NUM_BANDS]):
+            first, second = left, right
+            if books[1, i] >= _ANTIPHASE_BOOK:
+                of_left = scales[1, i]
+                if (books[1, i] == _ANTIPHASE_BOOK) != (sides[i] == 1):
+                    of_left = -of_left
+                first, second = left + right * of_left, _NOTHING
+            elif sides[i] and books[0, i] < _NOISE_BOOK and books[1, i] < _NOISE_BOOK:
+                first, second = left + right, left - right
+            first, second = first * scales[0, i], second * scales[1, i]
+            for window in range(first_window, last_window + 1):
+                base = window * _SHORT
+                for k in range((base + edges[band]) >> 2, (base + edges[band + 1]) >> 2):
+                    weights[0, k] = first
+                    weights[1, k] = second
             i += 1
-        first_window += num_windows
+        first_window = last_window + 1
+
+
+@_inner
+def _mix(spectra, weights, mixed):
+    """Write the weighed sum of two spectra."""
+    for k in range(FRAME // 4):
+        first, second = weights[0, k], weights[1, k]
+        at = 4 * k
+        a0, a1, a2, a3 = spectra[0, at], spectra[0, at + 1], spectra[0, at + 2], spectra[0, at + 3]
+        b0, b1, b2, b3 = spectra[1, at], spectra[1, at + 1], spectra[1, at + 2], spectra[1, at + 3]
+        mixed[at] = first * a0 + second * b0
+        mixed[at + 1] = first * a1 + second * b1
+        mixed[at + 2] = first * a2 + second * b2
+        mixed[at + 3] = first * a3 + second * b3
 
 
 @_inner
@@ -846,22 +915,30 @@ def _swap_blocks(source, target):
     for part in range(0, 1024, 512):
         for a in range(8):
             for b in range(8):
-                for c in range(8):
-                    target[part + b * 64 + a * 8 + c] = source[part + a * 64 + b * 8 + c]
+                _copy_8(source, part + a * 64 + b * 8, target, part + b * 64 + a * 8, 1)
 
 
 @_inner
 def _transpose(source, target):
     """Make the last of axes of 64 and 8 the first, of both parts."""
     for part in range(0, 1024, 512):
-        for a in range(8):
-            for b in range(64):
-                target[part + a * 64 + b] = source[part + b * 8 + a]
+        for b in range(64):
+            _copy_8(source, part + b * 8, target, part + b, 64)
+
+
+@_inner
+def _copy_8(source, start, target, place, step):
+    s0, s1, s2, s3 = source[start], source[start + 1], source[start + 2], source[start + 3]
+    s4, s5, s6, s7 = source[start + 4], source[start + 5], source[start + 6], source[start + 7]
+    target[place], target[place + step] = s0, s1
+    target[place + 2 * step], target[place + 3 * step] = s2, s3
+    target[place + 4 * step], target[place + 5 * step] = s4, s5
+    target[place + 6 * step], target[place + 7 * step] = s6, s7
 
 
 @_inner
 def _transform_long(spectrum, work, other):
-    """Write the DCT-IV of 1024 values into `work`, scaled."""
+    """Write the DCT-IV of 1024 values into `other`, scaled."""
     for n in range(512):
         other[n] = spectrum[2 * n]
         other[512 + n] = spectrum[2 * n + 1]
@@ -879,13 +956,16 @@ def _transform_long(spectrum, work, other):
     for k in range(512):
         x, y = other[k], other[512 + k]
         c, s = _LONG_AFTER[0, k], _LONG_AFTER[1, k]
-        work[2 * k] = x * c - y * s
-        work[1023 - 2 * k] = -(x * s + y * c)
+        work[k] = x * c - y * s
+        work[512 + k] = -(x * s + y * c)
+    for k in range(512):
+        other[2 * k] = work[k]
+        other[2 * k + 1] = work[1023 - k]
 
 
 @_inner
 def _transform_short(spectrum, work, other):
-    """Write the DCT-IV of 8 times 128 values into `work`, scaled."""
+    """Write the DCT-IV of 8 times 128 values into `other`, scaled."""
     for window in range(8):
         for n in range(64):
             x, y = spectrum[window * 128 + 2 * n], spectrum[window * 128 + 127 - 2 * n]
@@ -896,12 +976,14 @@ def _transform_short(spectrum, work, other):
     _pass(work, other, _TURNS_64_FIRST)  # a b w -> i b w
     _swap_blocks(other, work)  # b i w
     _pass(work, other, _TURNS_NONE)  # j i w
+    for k in range(FRAME):
+        work[k] = other[k]
     for window in range(8):
         for k in range(64):
-            x, y = other[k * 8 + window], other[512 + k * 8 + window]
+            x, y = work[k * 8 + window], work[512 + k * 8 + window]
             c, s = _SHORT_AFTER[0, k], _SHORT_AFTER[1, k]
-            work[window * 128 + 2 * k] = x * c - y * s
-            work[window * 128 + 127 - 2 * k] = -(x * s + y * c)
+            other[window * 128 + 2 * k] = x * c - y * s
+            other[window * 128 + 127 - 2 * k] = -(x * s + y * c)
 
 
 @_inner
@@ -942,10 +1024,10 @@ def _add_short(shape, last_shape, work, wave, tail):
 def _add_to_wave(info, last_shape, spectrum, work, other, wave, tail):
     if info[_SEQUENCE] == _EIGHT_SHORT:
         _transform_short(spectrum, work, other)
-        _add_short(info[_SHAPE], last_shape, work, wave, tail)
+        _add_short(info[_SHAPE], last_shape, other, wave, tail)
     else:
         _transform_long(spectrum, work, other)
-        _add_long(info[_SEQUENCE], info[_SHAPE], last_shape, work, wave, tail)
+        _add_long(info[_SEQUENCE], info[_SHAPE], last_shape, other, wave, tail)
 
 
 @_inner
@@ -989,6 +1071,8 @@ def decode_packets(data, offsets, sizes, rate, num_channels, channel, num_silent
     sides = np.zeros(_MAX_BANDS, np.int64)
     coefficients = np.zeros((2, _MAX_FILTERS + 1, _MAX_ORDER), np.float32)
     spectra = np.zeros((2, FRAME), np.float32)
+    mixed = np.empty(FRAME, np.float32)
+    weights = np.zeros((2, FRAME // 4), np.float32)
     work = np.empty(FRAME, np.float32)
     other = np.empty(FRAME, np.float32)
     unheard = np.empty(FRAME, np.float32)
@@ -1012,7 +1096,7 @@ def decode_packets(data, offsets, sizes, rate, num_channels, channel, num_silent
             tail[:] = _NOTHING
             _render(
                 rate, num_channels, channel, info, books, scales, coefficients, sides, spectra,
-                state, work, other, wave, tail,
+                state, mixed, weights, work, other, wave, tail,
             )  # fmt: skip
         for c in range(num_channels):
             state[PREVIOUS + 2 * c] = info[c, _SEQUENCE]
@@ -1028,28 +1112,47 @@ def _last_shape(state, channel):
 @_inner
 def _render(
     rate, num_channels, channel, info, books, scales, coefficients, sides, spectra,
-    state, work, other, wave, tail,
+    state, mixed, weights, work, other, wave, tail,
 ):  # fmt: skip
     """Make samples of the spectra of a packet."""
-    if num_channels == 2 and info[0, _IS_COMMON]:
-        _undo_stereo(rate, info, books, scales, sides, spectra)
-    for c in range(num_channels):
-        _filter(info[c], coefficients[c], spectra[c])
-    if num_channels == 1 or channel >= 0:
-        c = max(channel, 0)
-        _add_to_wave(info[c], _last_shape(state, c), spectra[c], work, other, wave, tail)
-        return
-    for c in range(2):
-        for k in range(FRAME):
-            spectra[c, k] *= _HALF
-    if (
+    left = _HALF if channel < 0 else np.float32(channel == 0)
+    right = _ONE - left
+    num_filters = 0
+    if num_channels == 1:
+        left, right = _ONE, _NOTHING
+    if left > _NOTHING:
+        num_filters += info[0, _NUM_FILTERS]
+    if right > _NOTHING:
+        num_filters += info[1, _NUM_FILTERS]
+    shapes = _last_shape(state, 0), _last_shape(state, 1)
+    is_one = left == _NOTHING or right == _NOTHING or (
         info[0, _SEQUENCE] == info[1, _SEQUENCE]
         and info[0, _SHAPE] == info[1, _SHAPE]
-        and _last_shape(state, 0) == _last_shape(state, 1)
-    ):
-        for k in range(FRAME):
-            spectra[0, k] += spectra[1, k]
-        _add_to_wave(info[0], _last_shape(state, 0), spectra[0], work, other, wave, tail)
-    else:
-        for c in range(2):
-            _add_to_wave(info[c], _last_shape(state, c), spectra[c], work, other, wave, tail)
+        and shapes[0] == shapes[1]
+    )
+    if is_one and num_filters == 0:
+        _weigh_all(rate, num_channels, info, books, scales, sides, left, right, weights)
+        _mix(spectra, weights, mixed)
+        c = 1 if left == _NOTHING else 0
+        _add_to_wave(info[c], shapes[c], mixed, work, other, wave, tail)
+        return
+    for c in range(num_channels):
+        weight = left if c == 0 else right
+        if weight > _NOTHING:
+            alone = _ONE - np.float32(c), np.float32(c)
+            _weigh_all(rate, num_channels, info, books, scales, sides, *alone, weights)
+            _mix(spectra, weights, mixed)
+            _filter(info[c], coefficients[c], mixed)
+            for k in range(FRAME):
+                mixed[k] *= weight
+            _add_to_wave(info[c], shapes[c], mixed, work, other, wave, tail)
+
+
+@_inner
+def _weigh_all(rate, num_channels, info, books, scales, sides, left, right, weights):
+    if num_channels == 2 and info[0, _IS_COMMON]:
+        _weigh_pair(rate, info, books, scales, sides, left, right, weights)
+        return
+    _weigh(rate, info[0], books[0], scales[0], left, weights[0])
+    if num_channels == 2:
+        _weigh(rate, info[1], books[1], scales[1], right, weights[1])
