@@ -262,7 +262,7 @@ _NOTHING = np.float32(0.0)
 
 def _inner(function):
     """Compile what makes no array: without numba's runtime, arguments aren't counted."""
-    return jit(function, _nrt=False)
+    return jit(function, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @_inner
@@ -667,38 +667,55 @@ def _read_channel(
 
 
 @_inner
-def _read_pair(bits, position, end, rate, info, books, scales, coefficients, state, spectra, sides):
-    """Read `channel_pair_element` behind its tag; set which bands are mid and side."""
-    is_common = _bits(bits, position, 1)
+def _read_common(bits, position, rate, info, sides):
+    """Read what the channels of `channel_pair_element` share: windows, which bands are mid and side.
+
+    Nothing but a bit, if they share nothing.
+    """
+    info[0, _IS_COMMON] = _bits(bits, position, 1)
     position += 1
-    info[0, _IS_COMMON] = is_common
-    sides[:] = 0
-    if is_common:
-        position = _read_windows(bits, position, rate, info[0])
-        if position < 0:
+    for i in range(_MAX_BANDS):
+        sides[i] = 0
+    if not info[0, _IS_COMMON]:
+        return position
+    position = _read_windows(bits, position, rate, info[0])
+    if position < 0:
+        return _BAD
+    for field in range(_NUM_FILTERS):
+        info[1, field] = info[0, field]
+    mask = _bits(bits, position, 2)
+    position += 2
+    if mask == 3:
+        return _BAD
+    for i in range(info[0, _NUM_GROUPS] * info[0, _NUM_BANDS]):
+        sides[i] = mask >> 1
+        if mask == 1:
+            sides[i] = _bits(bits, position, 1)
+            position += 1
+    return position
+
+
+@_inner
+def _read_channels(
+    bits, position, end, rate, num_channels, info, books, scales, coefficients, state, spectra,
+    sides,
+):  # fmt: skip
+    """Read `single_channel_element` or `channel_pair_element` behind its tag."""
+    info[0, _IS_COMMON] = 0
+    if num_channels == 2:
+        position = _read_common(bits, position, rate, info, sides)
+    for channel in range(num_channels):
+        if position < 0 or position > end:
             return _BAD
-        for field in range(_NUM_FILTERS):
-            info[1, field] = info[0, field]
-        mask = _bits(bits, position, 2)
-        position += 2
-        if mask == 3:
-            return _BAD
-        for i in range(info[0, _NUM_GROUPS] * info[0, _NUM_BANDS]):
-            if mask == 1:
-                sides[i] = _bits(bits, position, 1)
-                position += 1
-            else:
-                sides[i] = mask >> 1
-    for channel in range(2):
+        is_common = info[0, _IS_COMMON]
         position = _read_channel(
             bits, position, end, rate, is_common, info[channel], books[channel], scales[channel],
             coefficients[channel], state, spectra[channel],
         )  # fmt: skip
-        if position < 0 or position > end:
-            return _BAD
-        for i in range(info[channel, _NUM_GROUPS] * info[channel, _NUM_BANDS]):
-            if books[channel, i] >= _ANTIPHASE_BOOK and (channel == 0 or not is_common):
-                return _BAD
+        if channel == 0 or not is_common:  # which is what intensity stereo is made of
+            for i in range(info[channel, _NUM_GROUPS] * info[channel, _NUM_BANDS]):
+                if books[channel, i] >= _ANTIPHASE_BOOK:
+                    return _BAD
     return position
 
 
@@ -762,19 +779,10 @@ def _read_packet(
             position = _skip_data(bits, position + 4)
         elif element == num_channels - 1 and not is_read and _bits(bits, position, 4) == 0:
             is_read = True
-            if element == _SINGLE:
-                position = _read_channel(
-                    bits, position + 4, end, rate, 0, info[0], books[0], scales[0],
-                    coefficients[0], state, spectra[0],
-                )  # fmt: skip
-                for i in range(info[0, _NUM_GROUPS] * info[0, _NUM_BANDS]):
-                    if position >= 0 and books[0, i] >= _ANTIPHASE_BOOK:
-                        return _BAD
-            else:
-                position = _read_pair(
-                    bits, position + 4, end, rate, info, books, scales, coefficients, state,
-                    spectra, sides,
-                )  # fmt: skip
+            position = _read_channels(
+                bits, position + 4, end, rate, num_channels, info, books, scales, coefficients,
+                state, spectra, sides,
+            )  # fmt: skip
         else:
             return _BAD
         if position < 0 or position > end:
@@ -1125,26 +1133,29 @@ def _render(
     if right > _NOTHING:
         num_filters += info[1, _NUM_FILTERS]
     shapes = _last_shape(state, 0), _last_shape(state, 1)
-    is_one = left == _NOTHING or right == _NOTHING or (
-        info[0, _SEQUENCE] == info[1, _SEQUENCE]
-        and info[0, _SHAPE] == info[1, _SHAPE]
-        and shapes[0] == shapes[1]
+    is_mixed = num_filters == 0 and (
+        left == _NOTHING
+        or right == _NOTHING
+        or (
+            info[0, _SEQUENCE] == info[1, _SEQUENCE]
+            and info[0, _SHAPE] == info[1, _SHAPE]
+            and shapes[0] == shapes[1]
+        )
     )
-    if is_one and num_filters == 0:
-        _weigh_all(rate, num_channels, info, books, scales, sides, left, right, weights)
-        _mix(spectra, weights, mixed)
-        c = 1 if left == _NOTHING else 0
-        _add_to_wave(info[c], shapes[c], mixed, work, other, wave, tail)
-        return
-    for c in range(num_channels):
-        weight = left if c == 0 else right
-        if weight > _NOTHING:
-            alone = _ONE - np.float32(c), np.float32(c)
-            _weigh_all(rate, num_channels, info, books, scales, sides, *alone, weights)
+    for part in range(1 if is_mixed else num_channels):
+        if is_mixed:
+            c, first, second, gain = np.int64(left == _NOTHING), left, right, _ONE
+        else:
+            c, second = part, np.float32(part)
+            first = _ONE - second
+            gain = first * left + second * right
+        if gain > _NOTHING:
+            _weigh_all(rate, num_channels, info, books, scales, sides, first, second, weights)
             _mix(spectra, weights, mixed)
-            _filter(info[c], coefficients[c], mixed)
-            for k in range(FRAME):
-                mixed[k] *= weight
+            if not is_mixed:
+                _filter(info[c], coefficients[c], mixed)
+                for k in range(FRAME):
+                    mixed[k] *= gain
             _add_to_wave(info[c], shapes[c], mixed, work, other, wave, tail)
 
 
