@@ -103,7 +103,9 @@ def _codewords(codebook: tuple[str, str]) -> list[tuple[int, int, int]]:
     counts, symbols = ([int(number) for number in text.split()] for text in codebook)
     lengths = [length for length, count in enumerate(counts, 1) for _ in range(count)]
     codewords, code = [], 0
-    for symbol, length, following in zip(symbols, lengths, [*lengths[1:], lengths[-1]], strict=True):
+    for symbol, length, following in zip(
+        symbols, lengths, [*lengths[1:], lengths[-1]], strict=True
+    ):
         codewords.append((symbol, code, length))
         code = (code + 1) << (following - length)
     return codewords
@@ -206,7 +208,8 @@ def _half_windows(length: int, alpha: float) -> list[list[float]]:
 
     sine = [math.sin(math.pi / (2 * length) * (n + 0.5)) for n in range(length)]
     kaiser = [
-        bessel(math.pi * alpha * math.sqrt(1 - (2 * n / length - 1) ** 2)) for n in range(length + 1)
+        bessel(math.pi * alpha * math.sqrt(1 - (2 * n / length - 1) ** 2))
+        for n in range(length + 1)
     ]
     sums = list(itertools.accumulate(kaiser))
     return [sine, [math.sqrt(part / sums[-1]) for part in sums[:-1]]]
@@ -335,6 +338,15 @@ def _read_books(bits, position, end, info, books):
 
 
 @_inner
+def _look_up_scalefactor(window):
+    entry = np.int64(_SCALEFACTORS[window >> np.uint64(64 - _PEEK)])
+    if entry < 0:
+        rest = (window << np.uint64(_PEEK)) >> np.uint64(64 - (-entry & 31))
+        entry = np.int64(_SCALEFACTORS[np.uint64(-entry >> _REST_SHIFT) + rest])
+    return entry
+
+
+@_inner
 def _read_scalefactors(bits, position, end, gain, info, books, scales):
     """Read `scale_factor_data`: what the values of each band are multiplied by."""
     noise = gain - 90
@@ -351,11 +363,7 @@ def _read_scalefactors(bits, position, end, gain, info, books, scales):
             position += 9
             value = noise
         else:
-            window = _window(bits, position)
-            entry = np.int64(_SCALEFACTORS[window >> np.uint64(64 - _PEEK)])
-            if entry < 0:
-                rest = (window << np.uint64(_PEEK)) >> np.uint64(64 - (-entry & 31))
-                entry = np.int64(_SCALEFACTORS[np.uint64(-entry >> _REST_SHIFT) + rest])
+            entry = _look_up_scalefactor(_window(bits, position))
             position += entry & 31
             difference = (entry >> _SCALEFACTOR_SHIFT) - 60
             if book == _NOISE_BOOK:
@@ -622,10 +630,8 @@ def _add_pulses(bits, position, rate, info, books, spectrum):
 
 
 @_inner
-def _read_channel(
-    bits, position, end, rate, has_windows, info, books, scales, coefficients, state, spectrum
-):
-    """Read `individual_channel_stream`."""
+def _read_bands(bits, position, end, rate, has_windows, info, books, scales):
+    """Read how a channel is cut into bands, and each band's codebook and scale."""
     gain = _bits(bits, position, 8)
     position += 8
     if not has_windows:
@@ -635,7 +641,15 @@ def _read_channel(
     position = _read_books(bits, position, end, info, books)
     if position < 0:
         return _BAD
-    position = _read_scalefactors(bits, position, end, gain, info, books, scales)
+    return _read_scalefactors(bits, position, end, gain, info, books, scales)
+
+
+@_inner
+def _read_channel(
+    bits, position, end, rate, has_windows, info, books, scales, coefficients, state, spectrum
+):
+    """Read `individual_channel_stream`."""
+    position = _read_bands(bits, position, end, rate, has_windows, info, books, scales)
     if position < 0:
         return _BAD
     has_pulses = _bits(bits, position, 1)
@@ -657,21 +671,14 @@ def _read_channel(
     if has_gain_control or position > end:
         return _BAD
     position = _read_spectrum(bits, position, end, rate, info, books, state, spectrum)
-    if (
-        position >= 0
-        and has_pulses
-        and _add_pulses(bits, pulses, rate, info, books, spectrum) < 0
-    ):
+    if position >= 0 and has_pulses and _add_pulses(bits, pulses, rate, info, books, spectrum) < 0:
         return _BAD
     return position
 
 
 @_inner
 def _read_common(bits, position, rate, info, sides):
-    """Read what the channels of `channel_pair_element` share: windows, which bands are mid and side.
-
-    Nothing but a bit, if they share nothing.
-    """
+    """Read what the channels of a pair share: windows, and which bands are mid and side."""
     info[0, _IS_COMMON] = _bits(bits, position, 1)
     position += 1
     for i in range(_MAX_BANDS):
@@ -755,10 +762,10 @@ def _is_over(bits, position, end):
     """Return whether there is nothing but zeros up to the packet's end."""
     if position > end:
         return False
+    rest = 0
     for at in range((position + 7) >> 3, end >> 3):
-        if bits[at]:
-            return False
-    return True
+        rest |= bits[at]
+    return rest == 0
 
 
 @_inner
@@ -919,7 +926,7 @@ def _pass(source, target, turns):
 
 @_inner
 def _swap_blocks(source, target):
-    """Exchange the first two of three axes of 8, of both parts."""
+    """Exchange the first two of three axes of 8, of real and imaginary parts."""
     for part in range(0, 1024, 512):
         for a in range(8):
             for b in range(8):
@@ -1041,9 +1048,25 @@ def _add_to_wave(info, last_shape, spectrum, work, other, wave, tail):
 @_inner
 def _follows(last, sequence):
     """Return whether a window sequence may stand behind another one; before the first: -1."""
-    if last == _START or last == _EIGHT_SHORT:
-        return sequence == _EIGHT_SHORT or sequence == _STOP
-    return last < 0 or sequence == _ONLY_LONG or sequence == _START
+    if (last == _START) | (last == _EIGHT_SHORT):
+        return (sequence == _EIGHT_SHORT) | (sequence == _STOP)
+    return (last < 0) | (sequence == _ONLY_LONG) | (sequence == _START)
+
+
+@_inner
+def _all_follow(num_channels, info, state):
+    """Return whether each channel's window may stand behind its last one."""
+    follow = True
+    for c in range(num_channels):
+        follow &= _follows(state[PREVIOUS + 2 * c], info[c, _SEQUENCE])
+    return follow
+
+
+@_inner
+def _note_windows(num_channels, info, state):
+    for c in range(num_channels):
+        state[PREVIOUS + 2 * c] = info[c, _SEQUENCE]
+        state[PREVIOUS + 2 * c + 1] = info[c, _SHAPE]
 
 
 @_inner
@@ -1063,7 +1086,8 @@ def decode_packets(data, offsets, sizes, rate, num_channels, channel, num_silent
 
     Args:
         data: uint8; the packets lie in it.
-        offsets, sizes: int64, of each packet, in bytes.
+        offsets: int64, of each packet, in bytes.
+        sizes: int64, likewise.
         rate: Sampling frequency index.
         num_channels: 1 or 2.
         channel: Which of them is wanted, or -1 for their mean.
@@ -1088,33 +1112,50 @@ def decode_packets(data, offsets, sizes, rate, num_channels, channel, num_silent
         if not _load_packet(data, offsets[packet], sizes[packet], bits):
             return False
         end = 8 * sizes[packet]
-        if _read_packet(
-            bits, end, rate, num_channels, info, books, scales, coefficients, state, spectra, sides
-        ) < 0:
+        if (
+            _read_packet(
+                bits,
+                end,
+                rate,
+                num_channels,
+                info,
+                books,
+                scales,
+                coefficients,
+                state,
+                spectra,
+                sides,
+            )
+            < 0
+        ):
             return False
-        for c in range(num_channels):
-            if not _follows(state[PREVIOUS + 2 * c], info[c, _SEQUENCE]):
-                return False
+        if not _all_follow(num_channels, info, state):
+            return False
         if packet >= num_silent - 1:
             if packet < num_silent:
                 wave = unheard
             else:
                 wave = out[(packet - num_silent) * FRAME : (packet - num_silent + 1) * FRAME]
-            wave[:] = tail
-            tail[:] = _NOTHING
+            for n in range(FRAME):  # a slice that is given an array takes seconds to compile
+                wave[n] = tail[n]
+                tail[n] = _NOTHING
             _render(
                 rate, num_channels, channel, info, books, scales, coefficients, sides, spectra,
                 state, mixed, weights, work, other, wave, tail,
             )  # fmt: skip
-        for c in range(num_channels):
-            state[PREVIOUS + 2 * c] = info[c, _SEQUENCE]
-            state[PREVIOUS + 2 * c + 1] = info[c, _SHAPE]
+        _note_windows(num_channels, info, state)
     return True
 
 
 @_inner
 def _last_shape(state, channel):
     return max(state[PREVIOUS + 2 * channel + 1], 0)
+
+
+@_inner
+def _multiply(values, factor):
+    for k in range(len(values)):
+        values[k] *= factor
 
 
 @_inner
@@ -1154,8 +1195,7 @@ def _render(
             _mix(spectra, weights, mixed)
             if not is_mixed:
                 _filter(info[c], coefficients[c], mixed)
-                for k in range(FRAME):
-                    mixed[k] *= gain
+                _multiply(mixed, gain)
             _add_to_wave(info[c], shapes[c], mixed, work, other, wave, tail)
 
 
