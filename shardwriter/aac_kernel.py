@@ -3,11 +3,12 @@
 The format is ISO/IEC 14496-3, subpart 4. All that is compiled stands in this one file although it
 is long: numba's cache notices a change of the file that holds a function, not of the files that its
 callees come from. For each packet:
-1. `_read_packet` copies it behind nothing and before zeros, reads its codewords, and leaves each
-   channel's spectrum, scaled.
-2. `_mix_spectra` undoes stereo coding and temporal noise shaping. The transform is linear: where
-   both channels have the same windows, their mean goes through it once.
-3. `_add_to_wave` transforms, windows, and adds to the end of the packet before.
+1. `_load_packet` copies it and puts zeros behind it.
+2. `_read_packet` reads its codewords: each channel's windows, bands, scales, and values.
+3. `_render` multiplies by the scales, undoes stereo coding and temporal noise shaping, and mixes.
+   The transform is linear: where both channels have the same windows, their mean goes through it
+   once.
+   `_add_to_wave` transforms, windows, and adds to what the packet before has left.
 
 No function raises; a negative position is a packet that isn't plain AAC-LC. What keeps reads and
 writes in bounds:
@@ -47,12 +48,12 @@ _PADDING_BYTES = 4096
 _BAD = -1
 
 # Elements of a packet.
-_SINGLE, _PAIR, _DATA, _FILL, _END = 0, 1, 4, 6, 7
+_DATA, _FILL, _END = 4, 6, 7  # and one channel is 0, a pair 1
 # Window sequences.
 _ONLY_LONG, _START, _EIGHT_SHORT, _STOP = 0, 1, 2, 3
 # Codebooks that aren't tables.
 _ZERO_BOOK, _ESCAPE_BOOK, _RESERVED_BOOK, _NOISE_BOOK = 0, 11, 12, 13
-_ANTIPHASE_BOOK, _PHASE_BOOK = 14, 15
+_ANTIPHASE_BOOK = 14
 
 # What is known of a channel of the packet: an int64 array, fields from here on.
 _SEQUENCE = 0
