@@ -154,9 +154,14 @@ class _StreamReader:
         return FrameMixer(mixdown, sample_format=sample_format)
 
     def _check_whole(self) -> None:
-        """Count packets where the container lists them (MP4), as a cut file lacks the last."""
-        promised = self._stream.frames
-        if self._opened.format.name.startswith("mov") and self._num_packets < promised:
+        """Count packets where the container lists them (MP4), as a cut file lacks the last.
+
+        FFmpeg leaves out those that begin behind the end of an edit, which is often rounded.
+        """
+        promised, heard = self._stream.frames, self._stream.duration
+        if not self._opened.format.name.startswith("mov") or self._num_packets >= promised:
+            return
+        if self._end_pts is None or heard is None or self._end_pts < heard:
             raise AudioError(
                 RejectionReason.TRUNCATED,
                 f"{self._file} lists {promised} packets and holds {self._num_packets}",
