@@ -109,6 +109,17 @@ class Mixdown:
         too_long = self._max_samples + 1
         return too_long if self._stop is None else min(self._stop, too_long)
 
+    def window(self, num_samples: int) -> range:
+        """Return which samples are wanted of a file that has so many.
+
+        Raises:
+            AudioError: these are more than allowed.
+        """
+        end = num_samples if self._stop is None else min(num_samples, self._stop)
+        if end > self._max_samples:
+            raise AudioError(RejectionReason.TOO_LONG, f"{self._file} {self._bound()}")
+        return range(self.start, end)
+
     def skip_to_start(self) -> None:
         """Say that the next block begins at the first wanted sample: the decoder went there."""
         self.position = self.start
@@ -132,10 +143,8 @@ class Mixdown:
     def _wanted(
         self, channels: Sequence[npt.NDArray[Any]], begin: int
     ) -> Sequence[npt.NDArray[Any]]:
-        end = self.position if self._stop is None else min(self.position, self._stop)
-        if end > self._max_samples:
-            raise AudioError(RejectionReason.TOO_LONG, f"{self._file} {self._bound()}")
-        window = slice(max(self.start - begin, 0), max(end - begin, 0))
+        wanted = self.window(self.position)
+        window = slice(max(wanted.start - begin, 0), max(wanted.stop - begin, 0))
         return [channel_T[window] for channel_T in channels]
 
     def _add_sum(self, channels: Sequence[npt.NDArray[Any]]) -> None:

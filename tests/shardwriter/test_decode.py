@@ -327,5 +327,6 @@ def test_a_hash_of_the_source_and_the_decoder_are_recorded() -> None:
     source = run(CUT_SOURCES["wav"]).source
     assert source.decoder.startswith("melstream plain WAV ")
     assert run(CUT_SOURCES["flac"]).source.decoder.startswith("libsndfile ")
-    assert run(CUT_SOURCES["m4a"]).source.decoder.startswith("FFmpeg ")
+    assert run(CUT_SOURCES["m4a"]).source.decoder.startswith("melstream AAC-LC ")
+    assert run(CUT_SOURCES["opus"]).source.decoder.startswith("FFmpeg ")
     assert (source.num_samples, source.container, len(source.sha256)) == (NUM, "wav/PCM_16", 64)
