@@ -4,6 +4,7 @@ keys        the tar-safe, reversible spelling of a clip's identity
 schema      the format: types, version, JSON forms (shard_names: what objects are called)
 sniff       bytes → their container, and who decodes it
 decode      bytes → mono samples at the source's rate, by libsndfile or FFmpeg's libraries
+            (decode_wav, decode_aac with mp4 and aac: what is decoded without them)
 audio       source bytes → mono 16-bit samples: decode, trim, resample, gain, round
 flac        samples → FLAC with frame offsets; wav and opus likewise
 encode      a clean clip → an encoded sample

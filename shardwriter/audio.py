@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import soxr
 
-from shardwriter import decode_ffmpeg, decode_libsndfile, decode_wav
+from shardwriter import decode_aac, decode_ffmpeg, decode_libsndfile, decode_wav
 from shardwriter.decode import decode, decode_wave
 from shardwriter.errors import AudioError
 from shardwriter.heap import keep_freed_memory
@@ -92,8 +92,8 @@ def provenance(options: CleanOptions | None = None) -> dict[str, str]:
     options = options or CleanOptions()
     loudness, silence = options.loudness, options.silence
     return {
-        "decoder": f"{decode_wav.DECODER}; {decode_libsndfile.DECODER}; {decode_ffmpeg.DECODER}; "
-        "which by container",
+        "decoder": f"{decode_wav.DECODER}; {decode_aac.DECODER}; {decode_libsndfile.DECODER}; "
+        f"{decode_ffmpeg.DECODER}; which by container",
         "priming": "encoder delay and padding left out where the file tells them",
         "downmix": (
             "mean of the channels" if options.channel is None else f"channel {options.channel} only"

@@ -1,8 +1,8 @@
 """Encoded bytes of any container and codec → mono samples at the source's rate, in this process.
 
-Plain WAV is read here; libsndfile reads what it reads well, FFmpeg's libraries (through PyAV, whose
-wheels hold them) the rest, and what libsndfile refuses. `shardwriter.sniff` says which is asked
-first, and why.
+Plain WAV and AAC-LC in MP4 are decoded here; libsndfile reads what it reads well, FFmpeg's
+libraries (through PyAV, whose wheels hold them) the rest, and what libsndfile refuses.
+`shardwriter.sniff` says which is asked first, and why.
 
 Encoder delay and padding are left out, so that a clip is as long as what was encoded: FFmpeg
 drops what skip marks, edit lists and Opus pre-skip name, libsndfile's mpg123 what a LAME tag
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shardwriter.decode_aac import decode_mp4_aac
 from shardwriter.decode_ffmpeg import decode_with_ffmpeg
 from shardwriter.decode_libsndfile import decode_with_libsndfile
 from shardwriter.decode_wav import decode_plain_wav
@@ -23,7 +24,10 @@ from shardwriter.mixdown import DecodeRules, Pcm, Wave
 from shardwriter.mp3 import read_mp3_info
 from shardwriter.promised_length import promised_flac_samples, promised_num_bytes
 from shardwriter.schema import RejectionReason, SourceInfo
-from shardwriter.sniff import MP3, WAV, Container, id3_num_bytes, sniff
+from shardwriter.sniff import MP3, MP4, WAV, Container, id3_num_bytes, sniff
+
+_OWN_DECODERS = {WAV: decode_plain_wav, MP4: decode_mp4_aac}
+"""What is decoded without a library; None from them leaves a file to the libraries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +98,12 @@ def decode_wave(data: bytes, *, file: str, rules: DecodeRules) -> tuple[Containe
 
 
 def _decode(data: bytes, container: Container, *, file: str, rules: DecodeRules) -> Decoded:
+    own = _OWN_DECODERS.get(container)
+    decoded = own(data, file=file, rules=rules) if own is not None else None
+    if decoded is not None:
+        return decoded
     if not container.libsndfile_first:
         return decode_with_ffmpeg(data, container, file=file, rules=rules)
-    plain = decode_plain_wav(data, file=file, rules=rules) if container is WAV else None
-    if plain is not None:
-        return plain
     try:
         return decode_with_libsndfile(data, container, file=file, rules=rules)
     except AudioError as refusal:

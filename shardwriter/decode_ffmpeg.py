@@ -1,17 +1,15 @@
 """Decoding with FFmpeg's libraries, through PyAV."""
 
 import io
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import av
 import av.error
-import numpy as np
-import numpy.typing as npt
 
 from shardwriter.decoded import Decoded
 from shardwriter.errors import AudioError
+from shardwriter.ffmpeg_frames import FrameMixer, is_readable
 from shardwriter.mixdown import DecodeRules, Mixdown
 from shardwriter.schema import RejectionReason
 from shardwriter.sniff import Container
@@ -26,15 +24,6 @@ _STATE_SHAPE = frozenset({"mov", "matroska"})
 """Demuxers of containers that tell rate and channels themselves."""
 _MIN_FRAME_SAMPLES = 960
 """Of 20 ms at 48 kHz, for Opus: FFmpeg states no frame size for it."""
-_FORMATS: dict[str, tuple[np.dtype[Any], float]] = {
-    # FFmpeg's sample format without the p of "planar": numpy type, value of full scale
-    "u8": (np.dtype(np.uint8), 32768.0),
-    "s16": (np.dtype(np.int16), 32768.0),
-    "s32": (np.dtype(np.int32), float(1 << 31)),
-    "flt": (np.dtype(np.float32), 1.0),
-    "dbl": (np.dtype(np.float64), 1.0),
-}
-_UINT8 = _FORMATS["u8"][0]
 
 
 def decode_with_ffmpeg(
@@ -78,11 +67,8 @@ class _StreamReader:
         self._rules = rules
         self._stream = opened.streams.audio[0]
         self._stream.codec_context.thread_count = 1  # clips are many and short
-        self._mixdown: Mixdown | None = None
+        self._mixer: FrameMixer | None = None
         self._shape: tuple[int, int, str] | None = None
-        self._sample_type = _UINT8
-        self._full_scale = 1.0
-        self._is_planar = False
         self._num_priming_samples: int | None = 0
         self._num_packets = 0
         self._end_pts: int | None = None
@@ -92,15 +78,15 @@ class _StreamReader:
             self._read_packets()
         except av.error.FFmpegError as err:
             raise AudioError(
-                RejectionReason.CORRUPT if self._mixdown else RejectionReason.UNREADABLE,
+                RejectionReason.CORRUPT if self._mixer else RejectionReason.UNREADABLE,
                 f"{self._file}: FFmpeg says after {self._num_packets} packets: {err.strerror}",
             ) from err
-        mixdown = self._mixdown
-        if mixdown is None or not mixdown.is_full:
+        mixer = self._mixer
+        if mixer is None or not mixer.mixdown.is_full:
             self._check_whole()
-        if mixdown is None:
+        if mixer is None:
             raise AudioError(RejectionReason.EMPTY, f"{self._file} has no samples")
-        wave_T = mixdown.finish(full_scale=self._full_scale)
+        mixdown, wave_T = mixer.mixdown, mixer.finish()
         return Decoded(
             wave_T=wave_T[: max(self._stop(mixdown) - mixdown.start, 0)],
             sample_rate_hz=mixdown.sample_rate_hz,
@@ -117,8 +103,10 @@ class _StreamReader:
                 self._note(packet)
             for frame in packet.decode():
                 self._add(frame)
-            if self._mixdown is not None and self._mixdown.is_full:
+            if self._mixer is not None and self._mixer.mixdown.is_full:
                 return
+        if self._mixer is not None:
+            self._mixer.flush()
 
     def _note(self, packet: "av.Packet[Any]") -> None:
         if packet.is_corrupt:
@@ -141,34 +129,39 @@ class _StreamReader:
 
     def _add(self, frame: av.AudioFrame) -> None:
         shape = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
-        if shape != self._shape:
-            self._begin(shape)
-        if self._mixdown is None:
-            raise RuntimeError("the first frame did not begin the mixdown")
-        self._mixdown.add(_channels(frame, self._sample_type, self._is_planar))
+        if self._mixer is None or shape != self._shape:
+            self._mixer = self._begin(shape)
+        self._mixer.add(frame)
 
-    def _begin(self, shape: tuple[int, int, str]) -> None:
+    def _begin(self, shape: tuple[int, int, str]) -> FrameMixer:
         """Take the shape of the first frame; another one later on is not read."""
-        sample_rate_hz, num_channels, name = shape
-        if self._mixdown is not None:
+        sample_rate_hz, num_channels, sample_format = shape
+        if self._mixer is not None:
+            self._mixer.flush()
             raise AudioError(
                 RejectionReason.UNSUPPORTED,
                 f"{self._file} changes from (rate, channels, format) {self._shape} to {shape} "
-                f"at sample {self._mixdown.position}",
+                f"at sample {self._mixer.mixdown.position}",
             )
-        if name.removesuffix("p") not in _FORMATS:
-            raise AudioError(RejectionReason.UNSUPPORTED, f"{self._file} decodes to {name}")
+        if not is_readable(sample_format):
+            raise AudioError(
+                RejectionReason.UNSUPPORTED, f"{self._file} decodes to {sample_format}"
+            )
         self._shape = shape
-        self._is_planar = name.endswith("p")
-        self._sample_type, self._full_scale = _FORMATS[name.removesuffix("p")]
-        self._mixdown = Mixdown(
+        mixdown = Mixdown(
             self._rules, file=self._file, sample_rate_hz=sample_rate_hz, num_channels=num_channels
         )
+        return FrameMixer(mixdown, sample_format=sample_format)
 
     def _check_whole(self) -> None:
-        """Count packets where the container lists them (MP4), as a cut file lacks the last."""
-        promised = self._stream.frames
-        if self._opened.format.name.startswith("mov") and self._num_packets < promised:
+        """Count packets where the container lists them (MP4), as a cut file lacks the last.
+
+        FFmpeg leaves out those that begin behind the end of an edit, which is often rounded.
+        """
+        promised, heard = self._stream.frames, self._stream.duration
+        if not self._opened.format.name.startswith("mov") or self._num_packets >= promised:
+            return
+        if self._end_pts is None or heard is None or self._end_pts < heard:
             raise AudioError(
                 RejectionReason.TRUNCATED,
                 f"{self._file} lists {promised} packets and holds {self._num_packets}",
@@ -185,20 +178,3 @@ class _StreamReader:
         surplus = mixdown.position - self._end_pts
         longest = max(stream.codec_context.frame_size, _MIN_FRAME_SAMPLES)
         return self._end_pts if 0 < surplus < longest else mixdown.position
-
-
-def _channels(
-    frame: av.AudioFrame, dtype: np.dtype[Any], is_planar: bool
-) -> Sequence[npt.NDArray[Any]]:
-    """Return the samples of each channel, without a copy: the arrays keep the frame alive."""
-    planes: list[npt.NDArray[Any]]
-    num_samples = frame.samples
-    if is_planar:
-        planes = [np.frombuffer(memoryview(plane), dtype, num_samples) for plane in frame.planes]
-    else:
-        num_channels = frame.layout.nb_channels
-        packed = np.frombuffer(memoryview(frame.planes[0]), dtype, num_samples * num_channels)
-        planes = list(packed.reshape(-1, num_channels).T)
-    if dtype is _UINT8:
-        return [(plane.astype(np.int16) - 128) << 8 for plane in planes]
-    return planes

@@ -1,4 +1,4 @@
-"""What both decoders return."""
+"""What each decoder returns."""
 
 from dataclasses import dataclass
 

@@ -89,7 +89,7 @@ class Mixdown:
         self._max_seconds = rules.max_seconds
         self._max_samples = min(int(rules.max_seconds * sample_rate_hz), MAX_MONO_SAMPLES)
         ends = [stop for stop in (self._stop, self._max_samples) if stop is not None]
-        # Up to here blocks are taken whole; decoders give thousands of small ones.
+        # Up to here blocks are taken whole.
         self._whole_until = 0 if self.start else min(ends)
         self._blocks: list[npt.NDArray[Any]] = []  # of the one channel that is wanted
         self._mixed: Wave = np.empty(0, np.float32)  # or the sum of all, with room to grow
@@ -99,6 +99,26 @@ class Mixdown:
     def is_full(self) -> bool:
         """Whether the end of the cut is reached."""
         return self._stop is not None and self.position >= self._stop
+
+    @property
+    def deadline(self) -> int:
+        """The sample at which something is decided: the cut ends, or the file is too long.
+
+        A decoder that gathers blocks adds them when it has come that far.
+        """
+        too_long = self._max_samples + 1
+        return too_long if self._stop is None else min(self._stop, too_long)
+
+    def window(self, num_samples: int) -> range:
+        """Return which samples are wanted of a file that has so many.
+
+        Raises:
+            AudioError: these are more than allowed.
+        """
+        end = num_samples if self._stop is None else min(num_samples, self._stop)
+        if end > self._max_samples:
+            raise AudioError(RejectionReason.TOO_LONG, f"{self._file} {self._bound()}")
+        return range(self.start, end)
 
     def skip_to_start(self) -> None:
         """Say that the next block begins at the first wanted sample: the decoder went there."""
@@ -123,10 +143,8 @@ class Mixdown:
     def _wanted(
         self, channels: Sequence[npt.NDArray[Any]], begin: int
     ) -> Sequence[npt.NDArray[Any]]:
-        end = self.position if self._stop is None else min(self.position, self._stop)
-        if end > self._max_samples:
-            raise AudioError(RejectionReason.TOO_LONG, f"{self._file} {self._bound()}")
-        window = slice(max(self.start - begin, 0), max(end - begin, 0))
+        wanted = self.window(self.position)
+        window = slice(max(wanted.start - begin, 0), max(wanted.stop - begin, 0))
         return [channel_T[window] for channel_T in channels]
 
     def _add_sum(self, channels: Sequence[npt.NDArray[Any]]) -> None:

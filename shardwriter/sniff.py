@@ -5,7 +5,8 @@ of 44.1 and 48 kHz, ms of CPU a clip on an AMD EPYC, libsndfile 1.2.2 and libavc
 
     WAV 16 bit mono   libsndfile 0.1   FFmpeg 3.8        Ogg Vorbis   libsndfile 18   FFmpeg 6.3
     FLAC stereo       libsndfile 3.4   FFmpeg 3.5        Ogg Opus     libsndfile 18   FFmpeg 7.0
-    MP3 stereo        libsndfile 3.4   FFmpeg 5.3        M4A, WebM, WMA ...           FFmpeg only
+    MP3 stereo        libsndfile 3.4   FFmpeg 5.3        WebM, WMA ...                FFmpeg only
+    AAC-LC in MP4     our own 1.9      FFmpeg 3.9        other codecs in MP4          FFmpeg only
 
 Ogg Vorbis goes to libsndfile all the same: where a stream ends within its first pages FFmpeg
 leaves up to a block of padding (8,192 samples of 8,000). libsndfile gives Opus at a rate that is

@@ -7,10 +7,11 @@ import pytest
 import soundfile
 
 from shardwriter.decode import SourceAudio, decode
+from shardwriter.decode_ffmpeg import decode_with_ffmpeg
 from shardwriter.errors import AudioError
 from shardwriter.mixdown import Cut, DecodeRules
 from shardwriter.schema import RejectionReason
-from shardwriter.sniff import sniff
+from shardwriter.sniff import MP4, sniff
 from tests.shardwriter.media import by_ffmpeg, by_soundfile, lag, noise, remuxed, seconds, snr_db
 
 RATE = 44_100
@@ -97,6 +98,7 @@ LOSSLESS = [
     ("avi", "pcm_s16le"),
     ("wav", "pcm_s16le"),
     ("aiff", "pcm_s16be"),
+    ("mov", "pcm_s16be"),
 ]
 
 
@@ -284,6 +286,14 @@ def test_an_mp4_with_its_index_in_front_is_refused_where_packets_lack() -> None:
     assert reason(front[: len(front) * 3 // 4]) is RejectionReason.TRUNCATED
 
 
+def test_a_last_packet_that_an_edit_hides_is_not_missed() -> None:
+    """The edit's end is rounded to milliseconds, and may come to lie before the last packet."""
+    data = by_ffmpeg(noise(1025), RATE, "mp4", "aac")
+    decoded = decode_with_ffmpeg(data, MP4, file="clip", rules=DecodeRules(max_seconds=9))
+    assert len(decoded.wave_T) == 1024
+    assert len(run(data).wave_T) == 1024
+
+
 def by_ffmpeg_faststart(data: bytes, moov: int) -> bytes:
     """Move the index before the audio, as web servers want it, and shift its chunk offsets."""
     mdat = data.index(b"mdat") - 4
@@ -317,5 +327,6 @@ def test_a_hash_of_the_source_and_the_decoder_are_recorded() -> None:
     source = run(CUT_SOURCES["wav"]).source
     assert source.decoder.startswith("melstream plain WAV ")
     assert run(CUT_SOURCES["flac"]).source.decoder.startswith("libsndfile ")
-    assert run(CUT_SOURCES["m4a"]).source.decoder.startswith("FFmpeg ")
+    assert run(CUT_SOURCES["m4a"]).source.decoder.startswith("melstream AAC-LC ")
+    assert run(CUT_SOURCES["opus"]).source.decoder.startswith("FFmpeg ")
     assert (source.num_samples, source.container, len(source.sha256)) == (NUM, "wav/PCM_16", 64)

@@ -17,6 +17,7 @@ from shardwriter.audio import clean_audio
 from shardwriter.errors import AudioError
 from shardwriter.schema import RejectionReason
 from tests.shardwriter.media import by_ffmpeg, by_soundfile, noise
+from tests.shardwriter.mp4_files import aac
 
 NUM = 4_001
 PCM = noise(NUM)
@@ -36,6 +37,7 @@ FILES = {
     "oggflac": by_ffmpeg(PCM, 44_100, "ogg", "flac"),
     "mp3": by_ffmpeg(PCM, 44_100, "mp3", "libmp3lame"),
     "m4a": by_ffmpeg(STEREO, 44_100, "mp4", "aac"),
+    "dash": aac(STEREO, "youtube"),
     "alac": by_ffmpeg(PCM, 44_100, "ipod", "alac"),
     "webm": by_ffmpeg(PCM, 48_000, "webm", "libopus"),
     "mka": by_ffmpeg(PCM, 44_100, "matroska", "pcm_s16le"),
