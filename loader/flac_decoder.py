@@ -105,9 +105,15 @@ def _start_loading() -> threading.Thread:
 @functools.cache
 def _load_kernel() -> Any:
     """Return the compiled module, after a call without clips has had it compiled."""
+    from loader import file_reads_kernel as file_reads  # what brings the frames of crops
     from loader import flac_kernel as kernel  # heavy, see above
 
     no_clips = np.zeros((0, kernel.WINDOW_FIELDS), np.int64)
+    file_reads.read_files(
+        np.zeros(0, np.uint8),
+        np.zeros((0, file_reads.READ_FIELDS), np.int64),
+        np.zeros(0, np.int64),
+    )
     _call(kernel, _joined([kernel.PADDING]), no_clips, np.zeros((1, 1), np.int16), 1, True)
     return kernel
 

@@ -31,6 +31,8 @@ from numba.core import cgutils
 from numba.cpython.unsafe.numbers import leading_zeros
 from numpy.typing import NDArray
 
+from shardwriter.compiled import jit
+
 LANES = 8
 _CHUNK = 1024
 """Most samples that the lanes go before each looks where it is."""
@@ -150,20 +152,12 @@ _FIXED = np.array(
 )
 
 
-def _jit(function: Callable[..., Any], **options: bool) -> Any:
-    compiled: Any = numba.njit  # its types leave out `_nrt`
-    try:
-        return compiled(nogil=True, cache=True, **options)(function)
-    except RuntimeError:  # neither beside this file nor in the user's cache folder can be written
-        return compiled(nogil=True, **options)(function)
-
-
 def _jit_inner(function: Callable[..., Any]) -> Any:
     """Compile what makes no array.
 
     Without numba's runtime, holders of the arguments aren't counted at each call: a tenth of all.
     """
-    return _jit(function, _nrt=False)
+    return jit(function, _nrt=False)
 
 
 @_jit_inner
@@ -1205,7 +1199,7 @@ def _next_frames(v, c, reports):
                 v[_SAMPLE, lane] += v[_SIZE, lane]
 
 
-@_jit
+@jit
 def decode_windows(data, windows, rate, out, check, reports):
     """Decode windows of clips.
 

@@ -1,6 +1,6 @@
 """The encoded clips of one batch, place by place. Any thread may call any method."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from loader.dataset import DatasetIndex
 from loader.frame_offsets import FrameRange, ShardFrames
+from loader.local_shards import FileRange
 from loader.node_cache import OpenFile
+from loader.shards import Shard
 
 
 class ReadLocal(Protocol):
@@ -21,11 +23,8 @@ class ReadLocal(Protocol):
         """Read what the row's index says: number of the shard, first byte, checksum."""
 
 
-ReadRanges = Callable[
-    [Iterable[tuple[int, OpenFile | None, int, memoryview]]], list[memoryview | None]
-]
-"""Reads bytes of the shards with these numbers, of a file in the cache or the local one, each from
-a byte on into its room; returns the rooms, and `None` for those that could not be filled."""
+ReadRanges = Callable[[Sequence[FileRange], NDArray[np.uint8]], list[memoryview | None]]
+"""As `LocalShards.read_ranges`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +57,7 @@ class StepReader:
         is_remote_shard: NDArray[np.bool_],
         read: Callable[[int], bytes],
         read_local: ReadLocal,
+        shards: Sequence[Shard],
         cached: Mapping[int, OpenFile],
         frames_of_shard: Callable[[int], ShardFrames | None],
         read_ranges: ReadRanges,
@@ -71,6 +71,7 @@ class StepReader:
             is_remote_shard: Of each of the index's shards, whether it is in no local folder.
             read: Returns the encoded audio of a place, wherever it is.
             read_local: Reads that of local ones.
+            shards: The index's shards.
             cached: The files of those places whose shards are in the node's cache.
             frames_of_shard: Tells where the frames of a shard's clips begin, if that is known.
             read_ranges: Reads bytes of local and cached shards.
@@ -78,7 +79,7 @@ class StepReader:
         """
         shard_B = index.shard_N[rows_B]
         # As lists, because numbers out of arrays cost more than all else that is done for a clip.
-        rows, shards = rows_B.tolist(), shard_B.tolist()
+        rows, shard_numbers = rows_B.tolist(), shard_B.tolist()
         offsets = index.audio_offset_N[rows_B].tolist()
         num_bytes_B = index.audio_num_bytes_N[rows_B].tolist()
         num_samples = index.num_samples_N[rows_B].tolist()
@@ -88,7 +89,7 @@ class StepReader:
         def frames_of(place: int, start: int, stop: int) -> FrameRange | None:
             if not is_local_B[place] and place not in cached:
                 return None
-            frames = frames_of_shard(shards[place])
+            frames = frames_of_shard(shard_numbers[place])
             if frames is None:
                 return None
             return frames.find(offsets[place], num_bytes_B[place], num_samples[place], start, stop)
@@ -96,19 +97,21 @@ class StepReader:
         def read_frames(
             wanted: Sequence[tuple[int, FrameRange]], into: NDArray[np.uint8]
         ) -> list[memoryview | None]:
-            ranges, rooms, start = [], into.data, 0
-            for place, frames in wanted:
-                stop = start + frames.num_bytes
-                first_byte = offsets[place] + frames.byte_start
-                file = cached.get(place)
-                ranges.append((shards[place], file, first_byte, rooms[start:stop]))
-                start = stop
-            return read_ranges(ranges)
+            ranges = [
+                FileRange(
+                    shards[shard_numbers[place]],
+                    cached.get(place),
+                    offsets[place] + frames.byte_start,
+                    frames.num_bytes,
+                )
+                for place, frames in wanted
+            ]
+            return read_ranges(ranges, into) if ranges else []
 
         return cls(
             read=read,
             read_into=lambda place, room: read_local(
-                room, rows[place], shards[place], offsets[place], crc32cs[place]
+                room, rows[place], shard_numbers[place], offsets[place], crc32cs[place]
             ),
             frames_of=frames_of,
             read_frames=read_frames,

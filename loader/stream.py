@@ -191,7 +191,8 @@ class SampleReader:
             read_local=self._read_local_into,
             cached=cached,
             frames_of_shard=frames_of_shard,
-            read_ranges=self._read_ranges,
+            shards=self._shards,
+            read_ranges=self._local.read_ranges,
             read_again=self.read_again,
         )
 
@@ -207,14 +208,6 @@ class SampleReader:
         )
         if not is_whole:
             self._check.checked(row, room[:num_bytes].tobytes())
-
-    def _read_ranges(
-        self, ranges: Iterable[tuple[int, OpenFile | None, int, memoryview]]
-    ) -> list[memoryview | None]:
-        shards = self._shards
-        return self._local.read_ranges(
-            (shards[number], cached, start, room) for number, cached, start, room in ranges
-        )
 
     def _read_place(self, rows_B: NDArray[np.int64], place: int) -> bytes:
         return self.read(int(rows_B[place]))
