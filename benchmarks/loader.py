@@ -45,6 +45,10 @@ class Effort:
     num_long_shards: int = 32
     """Of 64 clips: what threads on two cores are measured with. Between the few batches of an
     epoch of the other clips, threads end and begin anew, which training does once in thousands."""
+    num_scaling_rounds: int = 7
+    scaling_times: int = 10
+    """Batches of a pass there, for each of one elsewhere: in less than a second the clocks' ratio
+    swings between 1.3 and 2.8 with what else the machine does."""
 
 
 QUICK = Effort(
@@ -54,6 +58,8 @@ QUICK = Effort(
     num_batches={"whole": 1, "crops": 2},
     num_shards=100,
     num_long_shards=6,
+    num_scaling_rounds=1,
+    scaling_times=2,
 )
 
 
@@ -117,8 +123,8 @@ def measure(
             root / "long",
             num_samples,
             skip=_SKIP,
-            num_rounds=num_rounds,
-            num_batches=2 * num_batches,
+            num_rounds=effort.num_scaling_rounds,
+            num_batches=effort.scaling_times * num_batches,
         )
     for one in contestants:
         one.process.close()
