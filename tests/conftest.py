@@ -8,6 +8,13 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        from tests.compiling import compile_kernels  # the workers are not there yet
+
+        compile_kernels()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     from tests.scheduling import FileScheduling  # there is no xdist where nobody asked for -n
