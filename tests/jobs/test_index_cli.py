@@ -15,7 +15,7 @@ from shardwriter.overlaps import DUPLICATES_NAME
 from shardwriter.storage import LocalStore
 from tests.jobs.crash_builders import NUM_CLIPS, RATE_HZ, write_source
 from tests.shardwriter.dataset_builders import clip, tar_bytes, tree, write_dataset
-from tests.shardwriter.test_foreign import audio
+from tests.shardwriter.foreign_builders import audio
 
 
 @pytest.fixture
