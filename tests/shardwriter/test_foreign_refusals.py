@@ -122,14 +122,6 @@ def test_what_is_there_already_is_not_replaced(tmp_path: Path, own_dataset: Path
         run(tmp_path / "t")
 
 
-@pytest.fixture
-def own_dataset(tmp_path: Path) -> Path:
-    from tests.shardwriter.dataset_builders import clip, write_dataset
-
-    write_dataset(tmp_path / "own", [clip(0)])
-    return tmp_path / "own"
-
-
 def test_folders_without_tars_and_compressed_ones_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"holds no \.tar$"):
         run(tmp_path)
