@@ -1,37 +1,14 @@
-"""LocalStore: whole objects or none, one writer, no way out of the folder."""
+"""LocalStore: what is put is read, nothing is replaced, no way out of the folder."""
 
-import errno
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
-from shardwriter.errors import ConfigError, StorageError, TransientStorageError
+from shardwriter.errors import ConfigError, StorageError
 from shardwriter.object_names import TEMPORARY_PREFIX
 from shardwriter.storage import LocalStore, open_store
 from tests.shardwriter.builders import tree
-from tests.shardwriter.disk import full_disk
-
-NO_HARD_LINKS = sorted({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "root")
-
-
-def failing(number: int) -> Callable[..., NoReturn]:
-    """A system call that fails as the kernel makes it fail."""
-
-    def fail(*_args: object, **_options: object) -> NoReturn:
-        raise OSError(number, os.strerror(number))
-
-    return fail
-
 
 # Put and read
 
@@ -148,94 +125,6 @@ def test_file_where_a_folder_must_be_is_an_error(store: LocalStore) -> None:
         store.put("a/b", b"1")
 
 
-# Failing writes
-
-
-@pytest.mark.parametrize("replace", [False, True])
-def test_write_that_fails_leaves_nothing(store: LocalStore, replace: bool) -> None:
-    message = f"{store.url}/train/a.tar: File too large"
-    with pytest.raises(StorageError, match=message), full_disk(max_file_bytes=4096):
-        store.put("train/a.tar", bytes(10_000), replace=replace)
-    assert tree(Path(store.url)) == {}
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
-@pytest.mark.parametrize("call", ["link", "fsync"])
-def test_publishing_that_fails_leaves_nothing(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch, number: int, call: str
-) -> None:
-    monkeypatch.setattr(os, call, failing(number))
-    with pytest.raises(StorageError, match=f"{store.url}/a: {os.strerror(number)}"):
-        store.put("a", b"1")
-    assert tree(Path(store.url)) == {}
-
-
-def test_replacing_that_fails_leaves_what_was_there(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.put("a", b"1")
-    monkeypatch.setattr(os, "rename", failing(errno.EIO))
-    monkeypatch.setattr(os, "replace", failing(errno.EIO))
-    with pytest.raises(StorageError, match=f"{store.url}/a: Input/output error"):
-        store.put("a", b"2", replace=True)
-    assert tree(Path(store.url)).keys() == {"a"}
-    assert store.read("a") == b"1"
-
-
-@pytest.mark.parametrize("number", [errno.EINTR, errno.EAGAIN, errno.ETIMEDOUT, errno.ESTALE])
-def test_failure_that_may_pass_is_told_apart(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    monkeypatch.setattr(os, "link", failing(number))
-    with pytest.raises(TransientStorageError):
-        store.put("a", b"1")
-
-
-def test_failure_that_stays_is_not_called_transient(store: LocalStore) -> None:
-    with pytest.raises(StorageError) as caught, full_disk(max_file_bytes=4096):
-        store.put("a", bytes(10_000))
-    assert not isinstance(caught.value, TransientStorageError)
-
-
-def test_name_that_is_too_long_is_a_storage_error(store: LocalStore) -> None:
-    with pytest.raises(StorageError, match="File name too long"):
-        store.put("a" * 300, b"1")
-    with pytest.raises(StorageError, match="File name too long"):
-        store.read("a" * 300)
-
-
-# File systems without hard links
-
-
-@pytest.mark.parametrize("number", NO_HARD_LINKS)
-def test_put_works_without_hard_links(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    monkeypatch.setattr(os, "link", failing(number))
-    store.put("a", b"1")
-    store.put("a", b"1")
-    with pytest.raises(StorageError, match="other content"):
-        store.put("a", b"2")
-    assert store.read("a") == b"1"
-    assert set(tree(Path(store.url))) == {"a"}
-
-
-def test_put_file_works_without_hard_links(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "link", failing(errno.EPERM))
-    with store.lock_for_writing():
-        for content, is_taken in [(b"1", True), (b"1", True), (b"2", False)]:
-            path = store.scratch_folder / "shard"
-            path.write_bytes(content)
-            if is_taken:
-                store.put_file("a", path)
-            else:
-                with pytest.raises(StorageError, match="other content"):
-                    store.put_file("a", path)
-    assert store.read("a") == b"1"
-
-
 # Names
 
 
@@ -260,16 +149,6 @@ def test_names_leave_temporary_files_out(store: LocalStore) -> None:
         assert list(store.names("")) == ["train/a.tar"]
 
 
-def test_folder_that_cannot_be_listed_is_an_error_not_an_empty_one(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Parts that are overlooked would be left out of the next manifest."""
-    store.put("parts/train/a.json", b"1")
-    monkeypatch.setattr(os, "scandir", failing(errno.EACCES))
-    with pytest.raises(StorageError, match=f"{store.url}/parts: Permission denied"):
-        list(store.names("parts/"))
-
-
 @pytest.mark.parametrize(
     "name", ["", ".", "/", "/etc/passwd", "..", "../a", "a/../../b", "a/..", "a\\b", "a\0b"]
 )
@@ -278,103 +157,6 @@ def test_name_that_leaves_the_root_is_refused(store: LocalStore, name: str) -> N
         with pytest.raises(ValueError, match="not a name of an object"):
             use(name)
     assert not Path(store.url).exists()
-
-
-# One writer
-
-
-def test_second_writer_is_refused(store: LocalStore) -> None:
-    with store.lock_for_writing():
-        second = LocalStore(Path(store.url))
-        with (
-            pytest.raises(StorageError, match=f"another process is writing to {store.url}"),
-            second.lock_for_writing(),
-        ):
-            pass
-        assert store.scratch_folder.is_dir()
-
-
-def test_writer_in_another_process_is_refused(store: LocalStore) -> None:
-    code = (
-        "import pathlib, sys\n"
-        "from shardwriter.errors import StorageError\n"
-        "from shardwriter.storage import LocalStore\n"
-        "try:\n"
-        "    with LocalStore(pathlib.Path(sys.argv[1])).lock_for_writing(): print('locked')\n"
-        "except StorageError as err: print('refused', err)\n"
-    )
-    command = [sys.executable, "-c", code, store.url]
-    root = Path(__file__).parents[2]
-    with store.lock_for_writing():
-        held = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    free = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    assert held.stdout.startswith("refused another process is writing")
-    assert free.stdout == "locked\n"
-
-
-def test_writers_may_follow_each_other(store: LocalStore) -> None:
-    for _ in range(3):
-        with store.lock_for_writing():
-            pass
-
-
-def test_lock_is_released_by_an_exception(store: LocalStore) -> None:
-    for _ in range(2):
-        with pytest.raises(KeyError), store.lock_for_writing():
-            raise KeyError
-
-
-def test_writer_that_writes_nothing_leaves_no_trace(store: LocalStore) -> None:
-    with store.lock_for_writing():
-        assert store.scratch_folder.is_dir()
-    assert not Path(store.url).exists()
-
-
-def test_lock_removes_only_its_own_files(store: LocalStore) -> None:
-    store.put("a", b"1")
-    with store.lock_for_writing():
-        pass
-    assert set(tree(Path(store.url))) == {"a"}
-
-
-def test_next_writer_clears_what_a_killed_one_left(store: LocalStore) -> None:
-    root = Path(store.url)
-    store.put("train/a.tar", b"1")
-    store.scratch_folder.mkdir()
-    (store.scratch_folder / "shard.tar").write_bytes(b"half")
-    (root / f"{TEMPORARY_PREFIX}lock").touch()
-    (root / "train" / f"{TEMPORARY_PREFIX}{'0f' * 8}").write_bytes(b"half")
-    with store.lock_for_writing():
-        assert list(store.scratch_folder.iterdir()) == []
-    assert set(tree(root)) == {"train/a.tar"}
-
-
-def test_next_writer_leaves_other_peoples_files_alone(store: LocalStore) -> None:
-    store.put(f"train/{TEMPORARY_PREFIX}notes.txt", b"mine")
-    with store.lock_for_writing():
-        pass
-    assert set(tree(Path(store.url))) == {f"train/{TEMPORARY_PREFIX}notes.txt"}
-
-
-def test_file_where_the_root_must_be_is_a_storage_error(tmp_path: Path) -> None:
-    (tmp_path / "root").write_text("in the way")
-    with (
-        pytest.raises(StorageError, match=f"{tmp_path}/root: File exists"),
-        LocalStore(tmp_path / "root").lock_for_writing(),
-    ):
-        pass
-    assert (tmp_path / "root").read_text() == "in the way"
-
-
-def test_file_system_that_cannot_lock_is_a_storage_error(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("fcntl.flock", failing(errno.ENOLCK))
-    with (
-        pytest.raises(StorageError, match=f"{store.url}: No locks available"),
-        store.lock_for_writing(),
-    ):
-        pass
 
 
 # Opening
