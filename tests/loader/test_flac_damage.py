@@ -11,6 +11,7 @@ import pytest
 from loader.flac_decoder import decode_flac_windows
 from shardwriter.errors import ShardFormatError
 from shardwriter.flac import encode_flac
+from tests.bounds_checked import run_bounds_checked
 from tests.loader import flac_bits as bits
 from tests.loader.flac_decoding import GUARD, RATE_HZ, by_libsndfile, decode, signals, window
 
@@ -180,27 +181,17 @@ def test_no_read_goes_behind_the_padding() -> None:
 
 @pytest.mark.slow
 def test_no_access_is_out_of_bounds_when_the_compiled_code_checks_them(tmp_path: Path) -> None:
-    # Only the decoder is compiled anew, not what makes its input: that would double the time.
-    program = (
-        "import sys, numba, numpy\n"
+    prepared = (
         "from tests.loader import test_flac_damage as t, test_flac_decoder as d\n"
         "from tests.loader import test_flac_rare_frames as r, test_flac_some_frames as s\n"
         "t.encode_flac(t.signals()['mixed'].astype('int16'), sample_rate_hz=8000,\n"
         "              frame_num_samples=64)\n"
-        "numba.config.BOUNDSCHECK, numba.config.CACHE_DIR = 1, sys.argv[1]\n"
-        "from loader import flac_kernel\n"
-        "try:\n"
-        "    flac_kernel._load(numpy.zeros(4, numpy.uint8), 0), exit('nothing is checked')\n"
-        "except IndexError:\n"
-        "    pass\n"
+    )
+    program = (
         "print(t.fuzz(2000, seed=4), s.fuzz(2000, seed=4))\n"
         "d.test_made_signals_are_bit_exact('mixed')\n"
         "r.test_frames_of_varying_length_are_bit_exact()\n"
         "s.test_lanes_share_what_there_is_of_a_clip(192)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True,
-        cwd=Path(__file__).parents[2], timeout=250,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert min(map(int, done.stdout.split())) > 100
+    printed = run_bounds_checked(program, kernel="flac_kernel", cache=tmp_path, prepared=prepared)
+    assert min(map(int, printed.split())) > 100

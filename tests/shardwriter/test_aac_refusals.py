@@ -1,9 +1,6 @@
 """What `decode_aac` leaves to FFmpeg, and that it is safe on any bytes."""
 
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shardwriter.aac import AacConfig, decode_aac, read_aac_config
+from tests.bounds_checked import run_bounds_checked
 from tests.shardwriter import aac_bits
 from tests.shardwriter.aac_bits import Bits, Channel, ended, fill, in_one_array, single
 from tests.shardwriter.properties import bounded
@@ -191,20 +189,5 @@ def test_a_wave_depends_on_nothing_but_the_bytes() -> None:
 
 @pytest.mark.slow
 def test_no_access_is_out_of_bounds_when_the_compiled_code_checks_them(tmp_path: Path) -> None:
-    program = (
-        "import numba, numpy\n"
-        "past = numba.njit(lambda values: values[len(values)])\n"
-        "try:\n"
-        "    past(numpy.zeros(3)), exit('nothing is checked')\n"
-        "except IndexError:\n"
-        "    pass\n"
-        "from tests.shardwriter import test_aac_refusals as t\n"
-        "print(t.fuzz(3000, seed=4))\n"
-    )
-    environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True,
-        cwd=Path(__file__).parents[2], timeout=250,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 100
+    program = "from tests.shardwriter import test_aac_refusals as t\nprint(t.fuzz(3000, seed=4))"
+    assert int(run_bounds_checked(program, kernel="aac_kernel", cache=tmp_path)) > 100

@@ -21,6 +21,7 @@ from shardwriter import flac_encoder_kernel
 from shardwriter.audio import clean_audio
 from shardwriter.flac import ENCODER_VERSION, encode_flac
 from tests.audio import decoded, noise
+from tests.bounds_checked import run_bounds_checked
 from tests.shardwriter.properties import bounded
 
 FRAMES = [16, 17, 160, 192, 256, 1000, 1152, 4096, 4608, 65_535]
@@ -217,22 +218,8 @@ def check_many_signals() -> None:
 
 @pytest.mark.slow
 def test_nothing_is_read_or_written_out_of_bounds(tmp_path: Path) -> None:
-    program = (
-        "import numba, numpy\n"
-        "past = numba.njit(lambda values: values[len(values)])\n"
-        "try:\n"
-        "    past(numpy.zeros(3)), exit('nothing is checked')\n"
-        "except IndexError:\n"
-        "    pass\n"
-        "from tests.shardwriter.test_flac_encoder import check_many_signals\n"
-        "check_many_signals()\n"
-    )
-    environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True,
-        cwd=Path(__file__).parents[2], timeout=250,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    program = "from tests.shardwriter import test_flac_encoder as t\nt.check_many_signals()"
+    run_bounds_checked(program, kernel="flac_encoder_kernel", cache=tmp_path)
 
 
 @bounded(max_examples=60)
