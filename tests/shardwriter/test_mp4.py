@@ -56,7 +56,7 @@ def test_packets_are_those_of_the_demuxer(form: str, num_channels: int, num: int
     data = aac(noise(num, num_channels=num_channels), form)
     track = read_mp4_aac(data)
     if track is None:  # an edit of half a millisecond is none
-        assert num == 1
+        assert (num, form) in [(1, "plain"), (1, "index first"), (1, "version 2")]
         return
     assert track.time_scale_hz == RATE
     assert rows_of(track) == by_demuxer(data)
@@ -75,11 +75,10 @@ def test_a_picture_beside_the_sound_is_passed_over(form: str) -> None:
 def test_an_edit_hides_what_the_demuxer_hides(milliseconds: int, start: int) -> None:
     data = patched(PLAIN, b"elst", 8, struct.pack(">Ii", milliseconds, start))
     track = read_mp4_aac(data)
+    begins_in_it = -(-start // 1024) * 1024 < start + round(milliseconds * RATE / 1000)
+    assert (track is not None) == begins_in_it  # FFmpeg plays a packet that only ends in it
     if track is not None:
         assert rows_of(track) == by_demuxer(data)
-    else:
-        assert milliseconds <= 90
-        assert start % 1024
 
 
 def test_wide_fields_are_read_as_narrow_ones_are() -> None:
@@ -118,7 +117,10 @@ def test_a_beginning_has_the_packets_that_it_reaches(form: str, share: float) ->
     beginning = read_mp4_aac(data[: int(len(data) * share)])
     assert whole is not None
     assert beginning is not None
-    num = len(beginning.sizes_P)
+    num = len(whole.sizes_P)
+    if form != "index first":  # two packets in each fragment, of which the table is enough
+        starts = whole.offsets_P[::2] - len(box(b"mdat", b""))
+        num = 2 * int((starts <= int(len(data) * share)).sum())
     assert rows_of(beginning) == rows_of(whole)[:num]
 
 
