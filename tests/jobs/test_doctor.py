@@ -14,7 +14,7 @@ from jobs.doctor_warnings import warnings_about
 from loader import LoaderConfig, ShardLoader, World
 from tests.loader.builders import make_dataset, make_loader
 from tests.loader.index_builders import make_index
-from tests.loader.test_stream_remote import RemoteFolder
+from tests.loader.remote_folder import RemoteFolder
 
 CLUSTER = Cluster(num_gpus=6, gpus_per_node=4, clips_per_second=100.0)
 

@@ -18,7 +18,7 @@ from loader.stripe import Stripe
 from shardwriter.errors import ConfigError
 from shardwriter.storage import open_store
 from tests.loader.builders import make_dataset
-from tests.loader.test_stream_remote import RemoteFolder
+from tests.loader.remote_folder import RemoteFolder
 
 
 def fleet(**choices: object) -> Fleet:

@@ -15,8 +15,8 @@ from tests.loader.crop_builders import (
     whole_num_bytes,
     without_idx,
 )
+from tests.loader.remote_folder import RemoteFolder, remote_loader
 from tests.loader.test_error_budget import rows_by_content
-from tests.loader.test_stream_remote import RemoteFolder, remote_loader
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from tests.loader.builders import (
     real_keys,
     windows_by_key,
 )
-from tests.loader.test_stream_remote import RemoteFolder, remote_loader
+from tests.loader.remote_folder import RemoteFolder, remote_loader
 
 
 def damage(loader: ShardLoader, *rows: int) -> set[str]:

@@ -23,7 +23,7 @@ from tests.loader.builders import (
     rewrite_index,
     set_column,
 )
-from tests.loader.test_stream_remote import RemoteFolder
+from tests.loader.remote_folder import RemoteFolder
 
 NUM_STEPS = 7
 Row = tuple[str, int, bytes]

@@ -18,8 +18,8 @@ from loader.stream import FetchSettings, SampleReader
 from shardwriter.errors import StorageError
 from shardwriter.storage import LocalStore, Part
 from tests.loader.builders import alive_threads_after_waiting, interleave
+from tests.loader.remote_folder import RemoteFolder
 from tests.loader.test_noise import config, content, make_noise, run
-from tests.loader.test_stream_remote import RemoteFolder
 
 ROWS = np.array([3, 1, 3, 0])
 

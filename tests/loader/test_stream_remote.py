@@ -1,17 +1,15 @@
 """Datasets that are not local: the same batches, from the network, from memory or from a cache."""
 
 import re
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loader import LoaderConfig, ShardLoader, World
+from loader import ShardLoader
 from loader.ranges import NetworkCost
 from loader.stream import FetchSettings, SampleReader
 from shardwriter.errors import ShardFormatError, StorageError, TransientStorageError
-from shardwriter.storage import LocalStore, Part
 from tests.loader.builders import (
     NUM_CLIPS,
     alive_threads_after_waiting,
@@ -19,40 +17,7 @@ from tests.loader.builders import (
     make_loader,
     real_keys,
 )
-
-
-class RemoteFolder:
-    """A local folder that looks like a remote store, and counts what is asked of it."""
-
-    def __init__(self, folder: str) -> None:
-        self._near = LocalStore(Path(folder))
-        self.ranges: list[tuple[str, int, int]] = []
-        self.version = "1"
-        self.problems: list[Exception] = []
-        self._lock = threading.Lock()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._near, name)
-
-    def read_part(
-        self, name: str, *, start: int, stop: int, version: str | None, max_seconds: float
-    ) -> Part:
-        with self._lock:
-            self.ranges.append((name, start, stop))
-            if self.problems:
-                raise self.problems.pop()
-        data = self._near.read_range(name, start, stop - start)
-        return Part(data=data, version=self.version, stop=start + len(data))
-
-    @property
-    def num_bytes(self) -> int:
-        return sum(stop - start for _, start, stop in self.ranges)
-
-
-def remote_loader(store: RemoteFolder, **settings: Any) -> ShardLoader:
-    defaults = {"split": "train", "batch_size": 3, "crop_seconds": 0.02, "tail": "pad"}
-    config = LoaderConfig(url=store.url, **{**defaults, **settings})
-    return ShardLoader(config, world=World(), store=store)
+from tests.loader.remote_folder import RemoteFolder, remote_loader
 
 
 def epochs_of(loader: ShardLoader, *, num: int = 2) -> list[tuple[tuple[str, ...], bytes]]:
