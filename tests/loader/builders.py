@@ -129,6 +129,22 @@ def real_keys(batches: Iterable[AudioBatch]) -> list[str]:
     ]
 
 
+def rows_by_content(batches: Iterable[AudioBatch]) -> list[tuple[Any, ...]]:
+    """Everything about each row."""
+    return [
+        (
+            batch.keys[place],
+            bool(batch.is_padding_B[place]),
+            int(batch.num_samples_B[place]),
+            int(batch.copy_B[place]),
+            batch.target_BK[place].tolist(),
+            batch.wave_BT[place].numpy().tobytes(),
+        )
+        for batch in batches
+        for place in range(len(batch))
+    ]
+
+
 def windows_by_key(batches: Iterable[AudioBatch]) -> dict[str, bytes]:
     return {
         key: wave_T.numpy().tobytes()

@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from loader import InverseFrequency, ShardLoader
@@ -15,11 +13,8 @@ from loader.flac_decoder import _start_loading
 from shardwriter.errors import ErrorBudgetError, ShardFormatError
 from shardwriter.index import read_idx
 from shardwriter.keys import to_key
-from shardwriter.manifest import load_manifest
-from shardwriter.schema import MANIFEST_NAME
 from shardwriter.shard_names import idx_name
-from shardwriter.storage import open_store
-from tests.loader.builders import alive_threads_after_waiting
+from tests.loader.builders import alive_threads_after_waiting, rows_by_content
 from tests.loader.crop_builders import (
     CROP_SAMPLES,
     NUM_CLIPS,
@@ -29,8 +24,7 @@ from tests.loader.crop_builders import (
     whole_num_bytes,
     without_idx,
 )
-from tests.loader.test_error_budget import rows_by_content
-from tests.loader.test_frame_offsets import publish
+from tests.loader.idx_edits import move_all_frames
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -162,13 +156,6 @@ def test_a_cut_off_shard_is_the_error_of_the_whole_clip(own_url: str, has_budget
     assert re.search(r"made-000001\.tar: sample .* the shard is cut off, it has \d+ bytes", message)
 
 
-def shifted(table: pa.Table, move: Callable[[list[int]], list[int]]) -> pa.Table:
-    place = table.schema.get_field_index("frame_offsets")
-    field = table.schema.field(place)
-    values = [move(row) for row in table["frame_offsets"].to_pylist()]
-    return table.set_column(place, field, pa.array(values, field.type))
-
-
 @pytest.mark.parametrize(
     ("move", "is_believed"),
     [
@@ -183,17 +170,7 @@ def shifted(table: pa.Table, move: Callable[[list[int]], list[int]]) -> pa.Table
 def test_wrong_offsets_change_no_batch(
     url: str, own_url: str, move: Callable[[list[int]], list[int]], is_believed: bool
 ) -> None:
-    index = loader_of(own_url).index
-    for shard in range(len(index.tars)):
-        index = publish(own_url, index, lambda table: shifted(table, move), shard)
-    store = open_store(own_url)
-    manifest = load_manifest(store)
-    shards = tuple(
-        replace(entry, idx_sha256=sha256)
-        for entry, sha256 in zip(manifest.shards, index.idx_sha256s, strict=True)
-    )
-    data = replace(manifest, shards=shards).to_json_bytes()
-    store.put(MANIFEST_NAME, data, replace=True)
+    move_all_frames(own_url, loader_of(own_url).index, move)
     wrong = loader_of(own_url)
     assert rows_by_content(wrong) == rows_by_content(loader_of(url))
     assert (wrong.stats().reader.num_retries > 0) == is_believed

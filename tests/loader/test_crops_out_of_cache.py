@@ -7,7 +7,7 @@ import pytest
 
 from loader import ShardLoader
 from loader.flac_decoder import _start_loading
-from tests.loader.builders import alive_threads_after_waiting
+from tests.loader.builders import alive_threads_after_waiting, rows_by_content
 from tests.loader.crop_builders import (
     SECONDS,
     loader_of,
@@ -16,7 +16,6 @@ from tests.loader.crop_builders import (
     without_idx,
 )
 from tests.loader.remote_folder import RemoteFolder, remote_loader
-from tests.loader.test_error_budget import rows_by_content
 
 
 @pytest.fixture(scope="module")

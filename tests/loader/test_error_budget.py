@@ -2,14 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from loader import AudioBatch, GroupBatches, LoaderConfig, ShardLoader, World
+from loader import GroupBatches, LoaderConfig, ShardLoader, World
 from shardwriter.errors import ConfigError, ErrorBudgetError, ShardFormatError, StorageError
 from tests.loader.builders import (
     NUM_CLIPS,
@@ -19,6 +17,7 @@ from tests.loader.builders import (
     make_loader,
     make_loaders,
     real_keys,
+    rows_by_content,
     windows_by_key,
 )
 from tests.loader.remote_folder import RemoteFolder, remote_loader
@@ -33,22 +32,6 @@ def damage(loader: ShardLoader, *rows: int) -> set[str]:
         data[index.audio_offset_N[row] + index.audio_num_bytes_N[row] // 2] ^= 0xFF
         path.write_bytes(data)
     return set(index.keys.take(list(rows)).to_pylist())
-
-
-def rows_by_content(batches: Iterable[AudioBatch]) -> list[tuple[Any, ...]]:
-    """Everything about each row."""
-    return [
-        (
-            batch.keys[place],
-            bool(batch.is_padding_B[place]),
-            int(batch.num_samples_B[place]),
-            int(batch.copy_B[place]),
-            batch.target_BK[place].tolist(),
-            batch.wave_BT[place].numpy().tobytes(),
-        )
-        for batch in batches
-        for place in range(len(batch))
-    ]
 
 
 def test_without_a_budget_the_first_lost_sample_is_an_error(own_dataset_url: str) -> None:

@@ -1,23 +1,20 @@
 """Where frames begin, by the shards' `.idx`; and what happens where that is missing or wrong."""
 
-import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.dataset import DatasetIndex, open_dataset
 from loader.frame_offsets import FrameOffsets, ShardFrames
-from shardwriter.index import idx_to_bytes, index_rows, read_idx
 from shardwriter.shard_names import idx_name
 from shardwriter.storage import open_store
 from tests.loader.builders import NUM_CLIPS, clip_pcm, make_dataset
+from tests.loader.idx_edits import move_frames
 
 MANY_BYTES = 1_000_000
 
@@ -102,18 +99,6 @@ def opened(url: str) -> DatasetIndex:
     return open_dataset(open_store(url), split="train", folds=None)
 
 
-def publish(
-    url: str, index: DatasetIndex, edit: Callable[[pa.Table], pa.Table], shard: int = 0
-) -> DatasetIndex:
-    """Write an edited `.idx`, and return an index that has its hash."""
-    path = Path(url, idx_name(index.tars[shard]))
-    data = idx_to_bytes(index_rows(edit(read_idx(path.read_bytes(), where=""))))
-    path.write_bytes(data)
-    hashes = list(index.idx_sha256s)
-    hashes[shard] = hashlib.sha256(data).hexdigest()
-    return replace(index, idx_sha256s=tuple(hashes))
-
-
 def test_frames_are_those_of_the_shard_s_own_index(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,13 +157,8 @@ def test_without_a_sound_index_there_are_no_frames_and_one_warning(
 def test_a_shard_s_index_with_wrong_offsets_is_not_used(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def backwards(table: pa.Table) -> pa.Table:
-        values = [list(reversed(row)) for row in table["frame_offsets"].to_pylist()]
-        place = table.schema.get_field_index("frame_offsets")
-        field = table.schema.field(place)
-        return table.set_column(place, field, pa.array(values, field.type))
-
-    offsets = FrameOffsets(publish(url, opened(url), backwards), max_shards=2)
+    index = move_frames(url, opened(url), lambda row: row[::-1])
+    offsets = FrameOffsets(index, max_shards=2)
     assert offsets.of_shard(0) is None
     assert "not ascending" in caplog.text
     assert offsets.of_shard(1) is not None
