@@ -4,11 +4,14 @@ import io
 
 import numpy as np
 import soundfile
+from hypothesis import strategies as st
 
 from loader.flac_decoder import ClipWindow, decode_flac_windows
 
 RATE_HZ = 8000
 GUARD = 12345
+CUTS = st.tuples(st.floats(0, 1), st.floats(0, 1))
+"""Of a clip: where a window begins, and how much it holds of what follows."""
 
 
 def window(data: bytes, clip: int, *, start: int = 0, num: int | None = None) -> ClipWindow:
@@ -57,3 +60,23 @@ def signals() -> dict[str, np.ndarray]:
             [np.zeros(3000), rng.integers(-3, 3, 3000), 9000 * np.sin(t[:3001])]
         ),
     }
+
+
+def runs_of_noise(longest: int) -> st.SearchStrategy[list[tuple[int, int, int]]]:
+    """Lengths, levels and bits of the runs that `pcm_of` makes a signal of."""
+    return st.lists(
+        st.tuples(st.integers(1, longest), st.integers(-32768, 32767), st.integers(0, 16)),
+        min_size=1,
+    )
+
+
+def pcm_of(runs: list[tuple[int, int, int]]) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    parts = [level + rng.integers(0, 1 << width, num) for num, level, width in runs]
+    return np.clip(np.concatenate(parts), -32768, 32767).astype(np.int16)
+
+
+def cut_out(num_samples: int, cut: tuple[float, float]) -> tuple[int, int]:
+    """The start and the length of a window, one of `CUTS`."""
+    start = int(cut[0] * (num_samples - 1))
+    return start, 1 + int(cut[1] * (num_samples - start - 1))

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from jobs.sample import sample_folder
 from shardwriter.flac import encode_flac
 from tests.loader import flac_bits as bits
-from tests.loader.flac_decoding import RATE_HZ, by_libsndfile, decode, signals
+from tests.loader.flac_decoding import (
+    CUTS,
+    RATE_HZ,
+    by_libsndfile,
+    cut_out,
+    decode,
+    pcm_of,
+    runs_of_noise,
+    signals,
+)
 
 
 def encode_at_level(pcm_T: np.ndarray, *, level: int, block: int) -> bytes:
@@ -87,22 +96,13 @@ def test_every_rate_is_bit_exact(rate: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    runs=st.lists(
-        st.tuples(st.integers(1, 400), st.integers(-32768, 32767), st.integers(0, 16)), min_size=1
-    ),
-    block=st.integers(16, 700),
-    cut=st.tuples(st.floats(0, 1), st.floats(0, 1)),
-)
+@given(runs=runs_of_noise(longest=400), block=st.integers(16, 700), cut=CUTS)
 def test_any_signal_and_any_window_is_bit_exact(
     runs: list[tuple[int, int, int]], block: int, cut: tuple[float, float]
 ) -> None:
-    rng = np.random.default_rng(0)
-    parts = [level + rng.integers(0, 1 << width, num) for num, level, width in runs]
-    pcm_T = np.clip(np.concatenate(parts), -32768, 32767).astype(np.int16)
+    pcm_T = pcm_of(runs)
     data = encode_flac(pcm_T, sample_rate_hz=RATE_HZ, frame_num_samples=block).data
-    start = int(cut[0] * (len(pcm_T) - 1))
-    num = 1 + int(cut[1] * (len(pcm_T) - start - 1))
+    start, num = cut_out(len(pcm_T), cut)
     assert np.array_equal(
         decode(data, len(pcm_T), start=start, num=num), pcm_T[start : start + num]
     )

@@ -12,9 +12,7 @@ from loader.flac_decoder import ClipWindow, SomeFrames, _start_loading, decode_f
 from shardwriter.errors import ShardFormatError, StorageError
 from shardwriter.flac import FlacStream, encode_flac
 from tests.loader import flac_bits as bits
-
-RATE_HZ = 8000
-GUARD = 12345
+from tests.loader.flac_decoding import CUTS, GUARD, RATE_HZ, cut_out, pcm_of, runs_of_noise
 
 
 def never() -> bytes:
@@ -54,11 +52,9 @@ def decode(
 
 @settings(max_examples=80, deadline=None)
 @given(
-    runs=st.lists(
-        st.tuples(st.integers(1, 900), st.integers(-32768, 32767), st.integers(0, 16)), min_size=1
-    ),
+    runs=runs_of_noise(longest=900),
     block=st.integers(16, 700),
-    cut=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    cut=CUTS,
     more=st.tuples(st.integers(0, 2), st.integers(0, 2)),
 )
 def test_any_window_is_that_of_the_whole_clip(
@@ -67,14 +63,11 @@ def test_any_window_is_that_of_the_whole_clip(
     cut: tuple[float, float],
     more: tuple[int, int],
 ) -> None:
-    rng = np.random.default_rng(0)
-    parts = [level + rng.integers(0, 1 << width, num) for num, level, width in runs]
-    pcm_T = np.clip(np.concatenate(parts), -32768, 32767).astype(np.int16)
+    pcm_T = pcm_of(runs)
     stream = encode_flac(pcm_T, sample_rate_hz=RATE_HZ, frame_num_samples=block)
     if len(stream.frame_offsets) < 2:
         return
-    start = int(cut[0] * (len(pcm_T) - 1))
-    num = 1 + int(cut[1] * (len(pcm_T) - start - 1))
+    start, num = cut_out(len(pcm_T), cut)
     clip = some_frames(stream, len(pcm_T), start=start, num=num, more=more)
     wave_BT, failed = decode([clip], width=num + 3)
     assert failed == []
