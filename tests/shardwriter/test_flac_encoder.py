@@ -2,10 +2,7 @@
 
 import hashlib
 import io
-import os
 import platform
-import subprocess
-import sys
 from importlib import resources
 from pathlib import Path
 
@@ -22,6 +19,7 @@ from shardwriter.audio import clean_audio
 from shardwriter.flac import ENCODER_VERSION, encode_flac
 from tests.audio import decoded, noise
 from tests.bounds_checked import run_bounds_checked
+from tests.other_processor import run_as_processor
 from tests.shardwriter.properties import bounded
 
 FRAMES = [16, 17, 160, 192, 256, 1000, 1152, 4096, 4608, 65_535]
@@ -174,20 +172,9 @@ def test_code_for_other_processors_writes_the_same_bytes(processor: str, tmp_pat
     flags = Path("/proc/cpuinfo").read_text()
     if ("avx512" in processor and "avx512vl" not in flags) or "avx2" not in flags:
         pytest.skip(f"this machine can't run code for {processor}")
-    program = (
-        "from tests.shardwriter.test_flac_encoder import golden_sha256\nprint(golden_sha256())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True,
-        cwd=Path(__file__).parents[2], timeout=580,
-        env=os.environ
-        | {
-            "NUMBA_CPU_NAME": processor,
-            "NUMBA_CPU_FEATURES": "",
-            "NUMBA_CACHE_DIR": str(tmp_path),
-        },
-    )  # fmt: skip
-    assert done.stdout.strip() == GOLDEN_SHA256, done.stderr
+    program = "from tests.shardwriter import test_flac_encoder as t\nprint(t.golden_sha256())"
+    printed = run_as_processor(program, processor, cache=tmp_path)
+    assert printed.strip() == GOLDEN_SHA256
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,6 @@
 """MD5s of several clips at once against hashlib's."""
 
 import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shardwriter.md5 import GROUP_CLIPS, pcm_md5s
+from tests.other_processor import run_as_processor
 from tests.shardwriter.properties import bounded
 
 
@@ -58,14 +56,5 @@ def test_a_processor_without_wide_vectors_gives_the_same(tmp_path: Path) -> None
         "from tests.shardwriter.test_md5 import noise_of\n"
         f"print(b''.join(pcm_md5s(noise_of(*range(100, {100 + GROUP_CLIPS})))).hex())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True,
-        cwd=Path(__file__).parents[2], timeout=580,
-        env=os.environ
-        | {
-            "NUMBA_CPU_NAME": "generic",
-            "NUMBA_CPU_FEATURES": "",
-            "NUMBA_CACHE_DIR": str(tmp_path),
-        },
-    )  # fmt: skip
-    assert done.stdout.strip() == b"".join(by_hashlib(pcms)).hex(), done.stderr
+    printed = run_as_processor(program, "generic", cache=tmp_path)
+    assert printed.strip() == b"".join(by_hashlib(pcms)).hex()
