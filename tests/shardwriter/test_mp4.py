@@ -177,6 +177,7 @@ UNUSUAL = {
     "no fragments": changed(FRAGMENTED, b"moof", drop),
     "packets in two ways": aac(noise(NUM), "plain").replace(b"udta", b"mvex"),
     "durations in two ways": patched(FRAGMENTED, b"stts", 4, b"\0\0\0\1"),
+    "sizes in two ways": patched(FRAGMENTED, b"stsz", 8, b"\0\0\0\1"),
     "fragments back in time": patched(FRAGMENTED, b"tfdt", 4, bytes(8)),
     "a fragment without a time": changed(FRAGMENTED, b"tfdt", drop),
     "a run without an offset": patched(FRAGMENTED, b"trun", 3, b"\0"),
