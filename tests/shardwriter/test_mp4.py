@@ -186,6 +186,9 @@ UNUSUAL = {
     "a run without end": changed(
         FRAGMENTED, b"trun", lambda _: box(b"trun", struct.pack(">III", 1, 1 << 31, 100))
     ),
+    "runs of no packets": changed(
+        FRAGMENTED, b"trun", lambda _: box(b"trun", struct.pack(">III", 1, 0, 100))
+    ),
     "an empty fragment": patched(FRAGMENTED, b"tfhd", 1, b"\1"),
     "another description": changed(
         FRAGMENTED,
