@@ -16,6 +16,7 @@ from tests.shardwriter.media import by_ffmpeg, noise
 RATE = 44_100
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 SAMPLES = {  # numpy type, value of full scale
+    "u8": (np.uint8, 1 << 7),
     "s16": (np.int16, 1 << 15),
     "s32": (np.int32, 1 << 31),
     "flt": (np.float32, 1),
@@ -56,7 +57,10 @@ def test_frames_of_any_length_come_out_in_their_order(
 ) -> None:
     dtype, full_scale = SAMPLES[sample_format.removesuffix("p")]
     pcm_CT = noise(sum(sizes), num_channels=num_channels).T
-    wave_CT = (pcm_CT.astype(float) * (full_scale / 32768)).astype(dtype)
+    if dtype is np.uint8:
+        pcm_CT = pcm_CT >> 8 << 8
+    silence = 128 if dtype is np.uint8 else 0
+    wave_CT = (pcm_CT.astype(float) * (full_scale / 32768) + silence).astype(dtype)
     mixer = FrameMixer(mixdown(num_channels, channel=channel), sample_format=sample_format)
     for frame in frames(wave_CT, sizes, sample_format):
         mixer.add(frame)
