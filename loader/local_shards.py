@@ -36,32 +36,33 @@ class LocalShards:
         self._files = files
         self._counters = counters
 
-    def read(self, shard: Shard, byte_range: ByteRange) -> bytes:
+    def read(self, wanted: FileRange) -> bytes:
         """Return bytes of a shard; fewer only where it ends before.
 
         Raises:
             StorageError: the shard is not there or can't be read.
         """
+        byte_range = ByteRange(wanted.start, wanted.start + wanted.num_bytes)
         try:
-            file = self._open(shard)
+            file = wanted.cached or self._open(wanted.shard)
             data = b"" if file is None else read_open(file, byte_range)
         except OSError as err:
-            raise StorageError(f"{shard.path}: {err.strerror}") from err
-        self._counters.add(num_bytes_local=len(data))
+            raise _failure(wanted, err) from err
+        self._count(wanted, len(data))
         return data
 
-    def read_into(self, room: NDArray[np.uint8], shard: Shard, start: int) -> int:
-        """Fill an array with bytes of a shard from one on; return how many there were.
+    def read_into(self, room: NDArray[np.uint8], wanted: FileRange) -> int:
+        """Fill an array of their size with bytes of a shard; return how many there were.
 
         Raises:
             StorageError: the shard is not there or can't be read.
         """
         try:
-            file = self._open(shard)
-            num_bytes = 0 if file is None else read_open_into(file, start, room)
+            file = wanted.cached or self._open(wanted.shard)
+            num_bytes = 0 if file is None else read_open_into(file, wanted.start, room)
         except OSError as err:
-            raise StorageError(f"{shard.path}: {err.strerror}") from err
-        self._counters.add(num_bytes_local=num_bytes)
+            raise _failure(wanted, err) from err
+        self._count(wanted, num_bytes)
         return num_bytes
 
     def read_ranges(
@@ -96,6 +97,12 @@ class LocalShards:
         self._counters.add(num_bytes_local=num_local, num_bytes_cache=num_cached)
         return filled
 
+    def _count(self, wanted: FileRange, num_bytes: int) -> None:
+        if wanted.cached:
+            self._counters.add(num_bytes_cache=num_bytes)
+        else:
+            self._counters.add(num_bytes_local=num_bytes)
+
     def _open_if_there(self, shard: Shard) -> OpenFile | None:
         try:
             return self._open(shard)
@@ -104,3 +111,8 @@ class LocalShards:
 
     def _open(self, shard: Shard) -> OpenFile | None:
         return self._files.get(shard, lambda: open_path(shard.path))
+
+
+def _failure(wanted: FileRange, err: OSError) -> StorageError:
+    place = "the node's cache" if wanted.cached else wanted.shard.path
+    return StorageError(f"{place}: {err.strerror}")

@@ -48,7 +48,7 @@ class PartReader:
     def read(self, places: Sequence[int]) -> tuple[list[ClipWindow], list[int]]:
         """Return the clips, and the places whose clips can't be read.
 
-        Of a clip in a local shard that is used only now, no more is read than its window needs.
+        Of a clip on a disk that is used only now, no more is read than its window needs.
 
         Raises:
             StorageError: a clip can't be read, and none may fail.
@@ -162,8 +162,8 @@ class PartReader:
         return source.before is None and source.after is None
 
     def _goes_into_slab(self, place: int) -> bool:
-        """Return whether a clip is read from a local shard, and not kept for its next use."""
-        return self.reader.is_local_B[place] and self._is_used_only_now(place)
+        """Return whether a clip is read from a disk, and not kept for its next use."""
+        return self.reader.is_on_disk_B[place] and self._is_used_only_now(place)
 
     def _encoded(self, place: int, slab: NDArray[np.uint8]) -> bytes | memoryview:
         """Return a whole clip, read into the front of the slab if it can be."""

@@ -14,13 +14,13 @@ from loader.node_cache import OpenFile
 from loader.shards import Shard
 
 
-class ReadLocal(Protocol):
-    """Reads a member of a local shard into an array of its size, and checks it."""
+class ReadFile(Protocol):
+    """Reads the clip of a row from a disk into an array of its size, and checks it."""
 
     def __call__(
-        self, room: NDArray[np.uint8], row: int, shard: int, offset: int, crc32c: int
+        self, room: NDArray[np.uint8], row: int, file_range: FileRange, crc32c: int
     ) -> None:
-        """Read what the row's index says: number of the shard, first byte, checksum."""
+        """Read what the row's index says: where it lies, and its checksum."""
 
 
 ReadRanges = Callable[[Sequence[FileRange], NDArray[np.uint8]], list[memoryview | None]]
@@ -34,7 +34,7 @@ class StepReader:
     read: Callable[[int], bytes]
     """Returns the encoded audio of a place."""
     read_into: Callable[[int, NDArray[np.uint8]], None]
-    """Writes it into an array of its size; for places that are local only."""
+    """Writes it into an array of its size; for places that are on a disk only."""
     frames_of: Callable[[int, int, int], FrameRange | None]
     """Returns the frames that hold samples of a place from one to another; `None` where the whole
     clip is to be read, or it is in no file."""
@@ -45,7 +45,8 @@ class StepReader:
     each lie; `None` for those that can't be read."""
     read_again: Callable[[int], bytes]
     """Returns the encoded audio of a place anew, after a failure."""
-    is_local_B: Sequence[bool]
+    is_on_disk_B: Sequence[bool]
+    """Whether each is in a local shard, or in one that is in the node's cache."""
     num_bytes_B: Sequence[int]
 
     @classmethod
@@ -56,7 +57,7 @@ class StepReader:
         *,
         is_remote_shard: NDArray[np.bool_],
         read: Callable[[int], bytes],
-        read_local: ReadLocal,
+        read_file: ReadFile,
         shards: Sequence[Shard],
         cached: Mapping[int, OpenFile],
         frames_of_shard: Callable[[int], ShardFrames | None],
@@ -70,9 +71,9 @@ class StepReader:
             rows_B: The rows.
             is_remote_shard: Of each of the index's shards, whether it is in no local folder.
             read: Returns the encoded audio of a place, wherever it is.
-            read_local: Reads that of local ones.
+            read_file: Reads that of those on a disk.
             shards: The index's shards.
-            cached: The files of those places whose shards are in the node's cache.
+            cached: The files of those shards that are in the node's cache, by number.
             frames_of_shard: Tells where the frames of a shard's clips begin, if that is known.
             read_ranges: Reads bytes of local and cached shards.
             read_again: Returns the encoded audio of a row after a failure.
@@ -84,10 +85,21 @@ class StepReader:
         num_bytes_B = index.audio_num_bytes_N[rows_B].tolist()
         num_samples = index.num_samples_N[rows_B].tolist()
         crc32cs = index.audio_crc32c_N[rows_B].tolist()
-        is_local_B = (~is_remote_shard[shard_B]).tolist()
+        is_on_disk_B = [
+            not is_remote or shard in cached
+            for is_remote, shard in zip(
+                is_remote_shard[shard_B].tolist(), shard_numbers, strict=True
+            )
+        ]
+
+        def file_range(place: int, byte_start: int, num_bytes: int) -> FileRange:
+            shard = shard_numbers[place]
+            return FileRange(
+                shards[shard], cached.get(shard), offsets[place] + byte_start, num_bytes
+            )
 
         def frames_of(place: int, start: int, stop: int) -> FrameRange | None:
-            if not is_local_B[place] and place not in cached:
+            if not is_on_disk_B[place]:
                 return None
             frames = frames_of_shard(shard_numbers[place])
             if frames is None:
@@ -98,25 +110,21 @@ class StepReader:
             wanted: Sequence[tuple[int, FrameRange]], into: NDArray[np.uint8]
         ) -> list[memoryview | None]:
             ranges = [
-                FileRange(
-                    shards[shard_numbers[place]],
-                    cached.get(place),
-                    offsets[place] + frames.byte_start,
-                    frames.num_bytes,
-                )
-                for place, frames in wanted
+                file_range(place, frames.byte_start, frames.num_bytes) for place, frames in wanted
             ]
             return read_ranges(ranges, into) if ranges else []
 
         return cls(
             read=read,
-            read_into=lambda place, room: read_local(
-                room, rows[place], shard_numbers[place], offsets[place], crc32cs[place]
+            read_into=lambda place, room: read_file(
+                room, rows[place], file_range(place, 0, num_bytes_B[place]), crc32cs[place]
             ),
             frames_of=frames_of,
             read_frames=read_frames,
             # A cached shard that is damaged is noticed and forgotten as it is read.
-            read_again=lambda place: read(place) if place in cached else read_again(rows[place]),
-            is_local_B=is_local_B,
+            read_again=lambda place: (
+                read(place) if shard_numbers[place] in cached else read_again(rows[place])
+            ),
+            is_on_disk_B=is_on_disk_B,
             num_bytes_B=num_bytes_B,
         )
