@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from loader.node_cache import OpenFile
 from loader.ranges import ByteRange
 from loader.reader_stats import Counters
-from loader.shards import OpenFiles, Shard, open_path, read_open, read_open_into
+from loader.shards import OpenFiles, Shard, open_path, read_open
 from shardwriter.errors import StorageError
 
 
@@ -47,23 +47,13 @@ class LocalShards:
             file = wanted.cached or self._open(wanted.shard)
             data = b"" if file is None else read_open(file, byte_range)
         except OSError as err:
-            raise _failure(wanted, err) from err
-        self._count(wanted, len(data))
+            place = "the node's cache" if wanted.cached else wanted.shard.path
+            raise StorageError(f"{place}: {err.strerror}") from err
+        if wanted.cached:
+            self._counters.add(num_bytes_cache=len(data))
+        else:
+            self._counters.add(num_bytes_local=len(data))
         return data
-
-    def read_into(self, room: NDArray[np.uint8], wanted: FileRange) -> int:
-        """Fill an array of their size with bytes of a shard; return how many there were.
-
-        Raises:
-            StorageError: the shard is not there or can't be read.
-        """
-        try:
-            file = wanted.cached or self._open(wanted.shard)
-            num_bytes = 0 if file is None else read_open_into(file, wanted.start, room)
-        except OSError as err:
-            raise _failure(wanted, err) from err
-        self._count(wanted, num_bytes)
-        return num_bytes
 
     def read_ranges(
         self, ranges: Sequence[FileRange], room: NDArray[np.uint8]
@@ -97,12 +87,6 @@ class LocalShards:
         self._counters.add(num_bytes_local=num_local, num_bytes_cache=num_cached)
         return filled
 
-    def _count(self, wanted: FileRange, num_bytes: int) -> None:
-        if wanted.cached:
-            self._counters.add(num_bytes_cache=num_bytes)
-        else:
-            self._counters.add(num_bytes_local=num_bytes)
-
     def _open_if_there(self, shard: Shard) -> OpenFile | None:
         try:
             return self._open(shard)
@@ -111,8 +95,3 @@ class LocalShards:
 
     def _open(self, shard: Shard) -> OpenFile | None:
         return self._files.get(shard, lambda: open_path(shard.path))
-
-
-def _failure(wanted: FileRange, err: OSError) -> StorageError:
-    place = "the node's cache" if wanted.cached else wanted.shard.path
-    return StorageError(f"{place}: {err.strerror}")

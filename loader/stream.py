@@ -191,30 +191,16 @@ class SampleReader:
             step.plan.rows_B,
             is_remote_shard=self._is_remote_shard,
             read=read,
-            read_file=self._read_file_into,
             cached=cached,
             frames_of_shard=frames_of_shard,
             shards=self._shards,
             read_ranges=self._local.read_ranges,
+            has_checksum=self._has_checksum,
             read_again=self.read_again,
         )
 
-    def _read_file_into(
-        self, room: NDArray[np.uint8], row: int, file_range: FileRange, crc32c: int
-    ) -> None:
-        try:
-            num_bytes = self._local.read_into(room, file_range)
-        except StorageError as err:
-            raise StorageError(f"{self._index.where(row)}: {err}") from err
-        is_whole = num_bytes == len(room) and (
-            not self._verify_checksums or checksum(room) == crc32c
-        )
-        if is_whole:
-            return
-        if file_range.cached is None:
-            self._check.checked(row, room[:num_bytes].tobytes())
-        else:
-            room[:] = np.frombuffer(self._read_past_cache(row), np.uint8)
+    def _has_checksum(self, data: memoryview, crc32c: int) -> bool:
+        return not self._verify_checksums or checksum(np.frombuffer(data, np.uint8)) == crc32c
 
     def _read_cached(self, row: int, file: OpenFile) -> bytes:
         member = self._locate(row)
