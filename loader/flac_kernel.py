@@ -1,7 +1,7 @@
 """FLAC frames → 16-bit samples: compiled, without Python's lock, safe on any bytes (RFC 9639).
 
-Everything that is compiled stands in this one file although it is long: numba's cache notices
-a change of the file that holds a function, not of the files that its callees come from.
+Everything that is compiled stands in this one file although it is long: `shardwriter.compiled`
+says why.
 
 Reading Rice codes is one long chain of dependent instructions, and so is undoing a prediction.
 Frames don't depend on each other, but where one begins is known only when that before it has been

@@ -1,7 +1,9 @@
 """Functions compiled by numba, without Python's lock, kept on disk for the next process.
 
-Numba's cache notices a change of the file that holds a function, not of the files that its
-callees come from: what calls each other stands in one file.
+Numba's cache notices a change of the file that holds a function, of nothing else: not of the files
+that constants and callees come from. So a kernel's file takes nothing from others of ours but this
+one, and holds its tables and all that its functions call, though it gets long. A test sees to it,
+and to the options that this file gives.
 """
 
 from collections.abc import Callable

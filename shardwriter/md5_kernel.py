@@ -10,8 +10,8 @@ import math
 import numpy as np
 
 from shardwriter.compiled import jit
-from shardwriter.md5 import GROUP_CLIPS as LANES
 
+LANES = 16
 DIGEST_WORDS = 4
 _BLOCK_WORDS = 16
 _BLOCK_SAMPLES = 32
