@@ -141,9 +141,17 @@ _RATES = np.array(
 _MONO_16 = 0x08
 """The byte in a frame's header that says one channel of 16 bits."""
 
-_FEATURES = binding.get_host_cpu_features()
-_COUNTS_ZEROS = _FEATURES.get("avx512cd", False)
-_MULTIPLIES = _FEATURES.get("pclmul", False)  # without carrying, as polynomials
+
+def _has(feature: str) -> bool:
+    """Return whether the processor that is compiled for, this one or what numba is told, has it."""
+    told = numba.config.CPU_FEATURES  # type: ignore[attr-defined]  # set when it is imported
+    if told is None:
+        return bool(binding.get_host_cpu_features().get(feature, False))
+    return f"+{feature}" in told.split(",")
+
+
+_COUNTS_ZEROS = _has("avx512cd")
+_MULTIPLIES = _has("pclmul")  # without carrying, as polynomials
 
 _CRC8 = _crc_table(0x07, 8, 1)
 _CRC16 = _crc_table(0x8005, 16, 16).astype(np.uint16)  # small, to stay in the first cache
