@@ -31,7 +31,7 @@ from numba.core import cgutils
 from numba.cpython.unsafe.numbers import leading_zeros
 from numpy.typing import NDArray
 
-from shardwriter.compiled import jit
+from shardwriter.compiled import entry, jit
 
 LANES = 8
 _CHUNK = 1024
@@ -1207,7 +1207,7 @@ def _next_frames(v, c, reports):
                 v[_SAMPLE, lane] += v[_SIZE, lane]
 
 
-@jit
+@entry("the FLAC decoder", seconds=15)
 def decode_windows(data, windows, rate, out, check, reports):
     """Decode windows of clips.
 

@@ -28,7 +28,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shardwriter.compiled import jit
+from shardwriter.compiled import entry, jit
 
 FRAME = 1024
 """Samples of a packet."""
@@ -1229,7 +1229,7 @@ def _load_packet(data, offset, size, bits):
     return True
 
 
-@jit
+@entry("the AAC decoder", seconds=20)
 def decode_packets(data, offsets, sizes, rate, num_channels, channel, num_silent, state, tail, out):
     """Decode packets; return whether all of them are plain AAC-LC.
 
