@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from jobs.availability_commands import add_availability
+from jobs.compiling import show_compiling
 from jobs.console import complain
 from jobs.dataset_commands import add_inspect, add_split, add_sync, add_verify
 from jobs.dataset_list_commands import add_datasets
@@ -27,6 +28,7 @@ _WAYS_OUT = {"torch": _TORCH, "torchaudio": _TORCH}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can mend are one line, without a traceback."""
     limit_arenas()
+    show_compiling()
     arguments = parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)

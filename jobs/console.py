@@ -23,6 +23,12 @@ def complain(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
 
 
+def complain_beside(line: str) -> None:
+    """Print a line to standard error, where another process may have drawn a progress bar."""
+    sys.stderr.write(f"\r\x1b[K{line}\n" if sys.stderr.isatty() else f"\n{line}\n")
+    sys.stderr.flush()
+
+
 def stage(title: str) -> None:
     """Announce a stage of a longer job."""
     say(f"\n== {title}")

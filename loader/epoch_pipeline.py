@@ -86,6 +86,7 @@ class EpochPipeline:
             verify_checksums=config.verify_checksums,
             settings=settings,
             num_ranks=len(world.ranks_of_node),
+            reads_crops=_reads_crops(config, index),
         )
         self.buffer = ResamplingBuffer(max_bytes=config.resampling_buffer_bytes)
         self.noise = _open_noise(config, index, settings=settings, store=noise_store)
@@ -222,6 +223,11 @@ def _fetch_settings(config: LoaderConfig) -> FetchSettings:
         num_connections=config.fetch_connections,
         max_seconds=config.fetch_timeout_seconds,
     )
+
+
+def _reads_crops(config: LoaderConfig, index: DatasetIndex) -> bool:
+    longest_seconds = index.num_samples_N.max(initial=0) / index.sample_rate_hz
+    return config.crop_seconds is not None and bool(config.crop_seconds < longest_seconds)
 
 
 def _pins_memory(config: LoaderConfig) -> bool:

@@ -94,6 +94,11 @@ def is_ready() -> bool:
         return not _start_loading().is_alive()
 
 
+def is_loaded() -> bool:
+    """Return the same, without beginning."""
+    return _start_loading.cache_info().currsize > 0 and is_ready()
+
+
 @functools.cache
 def _start_loading() -> threading.Thread:
     # Not a daemon: an interpreter that ends may not take away what a compiler is at work on.

@@ -1,7 +1,7 @@
 """FLAC frames → 16-bit samples: compiled, without Python's lock, safe on any bytes (RFC 9639).
 
-Everything that is compiled stands in this one file although it is long: numba's cache notices
-a change of the file that holds a function, not of the files that its callees come from.
+Everything that is compiled stands in this one file although it is long: `shardwriter.compiled`
+says why.
 
 Reading Rice codes is one long chain of dependent instructions, and so is undoing a prediction.
 Frames don't depend on each other, but where one begins is known only when that before it has been
@@ -31,7 +31,7 @@ from numba.core import cgutils
 from numba.cpython.unsafe.numbers import leading_zeros
 from numpy.typing import NDArray
 
-from shardwriter.compiled import jit
+from shardwriter.compiled import entry, jit
 
 LANES = 8
 _CHUNK = 1024
@@ -141,9 +141,17 @@ _RATES = np.array(
 _MONO_16 = 0x08
 """The byte in a frame's header that says one channel of 16 bits."""
 
-_FEATURES = binding.get_host_cpu_features()
-_COUNTS_ZEROS = _FEATURES.get("avx512cd", False)
-_MULTIPLIES = _FEATURES.get("pclmul", False)  # without carrying, as polynomials
+
+def _has(feature: str) -> bool:
+    """Return whether the processor that is compiled for, this one or what numba is told, has it."""
+    told = numba.config.CPU_FEATURES  # type: ignore[attr-defined]  # set when it is imported
+    if told is None:
+        return bool(binding.get_host_cpu_features().get(feature, False))
+    return f"+{feature}" in told.split(",")
+
+
+_COUNTS_ZEROS = _has("avx512cd")
+_MULTIPLIES = _has("pclmul")  # without carrying, as polynomials
 
 _CRC8 = _crc_table(0x07, 8, 1)
 _CRC16 = _crc_table(0x8005, 16, 16).astype(np.uint16)  # small, to stay in the first cache
@@ -1199,7 +1207,7 @@ def _next_frames(v, c, reports):
                 v[_SAMPLE, lane] += v[_SIZE, lane]
 
 
-@jit
+@entry("the FLAC decoder", seconds=15)
 def decode_windows(data, windows, rate, out, check, reports):
     """Decode windows of clips.
 

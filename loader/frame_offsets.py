@@ -7,6 +7,7 @@ are read whole. Whether the bytes are the frames that they should be, the decode
 import hashlib
 import logging
 import threading
+from collections import OrderedDict
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +29,8 @@ _LEAST_SAVED_BYTES, _MOST_READ = 32 << 10, 0.6
 """A crop is read alone where that saves at least so much, and is no larger part of its clip."""
 _NUM_CONNECTIONS = 2
 _MAX_BYTES = 128 << 20
-"""Of memory; clips of shards beyond that are read whole. It is enough for some 100,000 clips of
-10 s in frames of 1152 samples at 32 kHz in the shards that are open at a time."""
+"""Of memory, which is enough for some 100,000 clips of 10 s in frames of 1152 samples at 32 kHz.
+Where the shards in use need more, clips of the last ones are read whole."""
 
 
 class FrameRange(NamedTuple):
@@ -120,37 +121,58 @@ class ShardFrames:
 
 
 class FrameOffsets:
-    """The frames of the shards that were asked for last; any thread may ask."""
+    """The frames of the shards that were asked for last, also by later epochs; any thread may ask.
+
+    What is in use is not dropped for what is asked for: the offsets of a shard would be read again
+    for each of its crops.
+    """
 
     def __init__(self, index: DatasetIndex, *, max_shards: int) -> None:
         """Take the number of shards in use at a time; nothing is read yet."""
         self._index = index
         # Twice as many, because the next ones come before the last crop of the others is read.
-        self._max_shards = 2 * max_shards
+        self._num_in_use = 2 * max_shards
         num_selected = np.bincount(index.shard_N, minlength=len(index.tars))
         self._is_worth_it = (num_selected >= _LEAST_CLIPS) & (index.features is None)
         self._lock = threading.Lock()
-        self._shards: dict[int, ShardFrames | None] = {}
+        self._shards: OrderedDict[int, ShardFrames | None] = OrderedDict()
+        self._num_bytes = 0
         self._has_warned = False
 
     def of_shard(self, shard: int) -> ShardFrames | None:
         """Return the frames of a shard, read if they aren't there; `None` where they can't be."""
         try:
-            return self._shards[shard]
+            return self._found(shard)
         except KeyError:
             # Two threads may do this for the same shard: it takes less than it would to wait.
-            frames = self._read(shard)
-        with self._lock:
-            while len(self._shards) >= self._max_shards:
-                del self._shards[next(iter(self._shards))]
-            others = sum(other.num_bytes for other in self._shards.values() if other is not None)
-            if frames is not None and others + frames.num_bytes > _MAX_BYTES:
-                frames = None
-            return self._shards.setdefault(shard, frames)
+            return self._add(shard, self._read(shard))
 
     def known(self, shard: int) -> ShardFrames | None:
         """Return the frames of a shard if they have been read."""
-        return self._shards.get(shard)
+        try:
+            return self._found(shard)
+        except KeyError:
+            return None
+
+    def _found(self, shard: int) -> ShardFrames | None:
+        self._shards.move_to_end(shard)
+        return self._shards[shard]
+
+    def _add(self, shard: int, frames: ShardFrames | None) -> ShardFrames | None:
+        num_bytes = 0 if frames is None else frames.num_bytes
+        with self._lock:
+            if shard in self._shards:
+                return self._shards[shard]
+            while (
+                self._num_bytes + num_bytes > _MAX_BYTES and len(self._shards) >= self._num_in_use
+            ):
+                _, dropped = self._shards.popitem(last=False)
+                self._num_bytes -= 0 if dropped is None else dropped.num_bytes
+            if self._num_bytes + num_bytes > _MAX_BYTES:
+                frames, num_bytes = None, 0
+            self._shards[shard] = frames
+            self._num_bytes += num_bytes
+            return frames
 
     def _read(self, shard: int) -> ShardFrames | None:
         if not self._is_worth_it[shard]:

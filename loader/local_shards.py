@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from loader.node_cache import OpenFile
 from loader.ranges import ByteRange
 from loader.reader_stats import Counters
-from loader.shards import OpenFiles, Shard, open_path, read_open, read_open_into
+from loader.shards import OpenFiles, Shard, open_path, read_open
 from shardwriter.errors import StorageError
 
 
@@ -36,33 +36,24 @@ class LocalShards:
         self._files = files
         self._counters = counters
 
-    def read(self, shard: Shard, byte_range: ByteRange) -> bytes:
+    def read(self, wanted: FileRange) -> bytes:
         """Return bytes of a shard; fewer only where it ends before.
 
         Raises:
             StorageError: the shard is not there or can't be read.
         """
+        byte_range = ByteRange(wanted.start, wanted.start + wanted.num_bytes)
         try:
-            file = self._open(shard)
+            file = wanted.cached or self._open(wanted.shard)
             data = b"" if file is None else read_open(file, byte_range)
         except OSError as err:
-            raise StorageError(f"{shard.path}: {err.strerror}") from err
-        self._counters.add(num_bytes_local=len(data))
+            place = "the node's cache" if wanted.cached else wanted.shard.path
+            raise StorageError(f"{place}: {err.strerror}") from err
+        if wanted.cached:
+            self._counters.add(num_bytes_cache=len(data))
+        else:
+            self._counters.add(num_bytes_local=len(data))
         return data
-
-    def read_into(self, room: NDArray[np.uint8], shard: Shard, start: int) -> int:
-        """Fill an array with bytes of a shard from one on; return how many there were.
-
-        Raises:
-            StorageError: the shard is not there or can't be read.
-        """
-        try:
-            file = self._open(shard)
-            num_bytes = 0 if file is None else read_open_into(file, start, room)
-        except OSError as err:
-            raise StorageError(f"{shard.path}: {err.strerror}") from err
-        self._counters.add(num_bytes_local=num_bytes)
-        return num_bytes
 
     def read_ranges(
         self, ranges: Sequence[FileRange], room: NDArray[np.uint8]

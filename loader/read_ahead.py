@@ -14,7 +14,6 @@ Either way the bytes fetched stay within 1.1 x of those needed, where shards are
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
 
 from loader.fetch_ahead import FetchAhead, Planned
@@ -64,13 +63,11 @@ class NetworkSource:
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """A member that is read once, out of memory or from the disk."""
+    """A member that is read once, out of memory."""
 
     member: Member
-    planned: "Planned[_Request] | None"
-    """What brings it into memory; None where it is on the disk."""
-    file: OpenFile | None
-    """Its shard in the cache, which stays there while this is held."""
+    planned: "Planned[_Request]"
+    """What brings it into memory."""
 
 
 class ReadAhead:
@@ -111,43 +108,43 @@ class ReadAhead:
             self._fetch, num_threads=num_connections, max_bytes=max_bytes
         )
 
+    def file_in_cache(self, shard: Shard) -> OpenFile | None:
+        """Return a shard's file if it is there, else see that it comes, where it is to come.
+
+        It stays in the cache while the file is held.
+        """
+        downloads = self._downloads
+        if downloads is None or shard not in downloads:
+            return None
+        downloads.advance_to(shard)
+        file = self._files.get(shard, lambda: downloads.open(shard))
+        if file is not None:
+            downloads.let_go(shard)
+        return file
+
     def plan(self, members: Sequence[Member]) -> list[Awaited]:
-        """Announce the members of a batch, behind those announced before."""
+        """Announce those members of a batch that are on no disk, behind those announced before."""
         by_shard: dict[Shard, dict[ByteRange, int]] = {}
         for member in members:
             ranges = by_shard.setdefault(member.shard, {})
             ranges[member.byte_range] = ranges.get(member.byte_range, 0) + 1
-        files = {shard: self._file_in_cache(shard) for shard in by_shard}
         planned: dict[tuple[Shard, ByteRange], Planned[_Request]] = {}
         for shard, ranges in by_shard.items():
-            if files[shard] is None:
-                planned |= self._requests(shard, ranges)
+            planned |= self._requests(shard, ranges)
         # In the order in which the batch's members are read, which is that of the index.
         self.memory.plan(list(dict.fromkeys(planned.values())))
-        return [
-            Awaited(
-                member,
-                planned.get((member.shard, member.byte_range)),
-                files[member.shard],
-            )
-            for member in members
-        ]
+        return [Awaited(member, planned[member.shard, member.byte_range]) for member in members]
 
     def read(self, awaited: Awaited) -> bytes:
         """Return a member's bytes, waiting for them if need be; fewer where the shard is cut off.
 
         Raises:
             CancelledError: the pass was closed.
+            OSError: the cache's disk can't be read.
             StorageError: they can't be had.
             ShardFormatError: the shard is not what the manifest says.
         """
-        byte_range = awaited.member.byte_range
-        if awaited.file is not None:
-            self._counters.add(num_bytes_cache=len(byte_range))
-            return read_open(awaited.file, byte_range)
-        planned = awaited.planned
-        if planned is None:
-            raise CancelledError("nothing was planned")
+        byte_range, planned = awaited.member.byte_range, awaited.planned
         is_ready = self.memory.is_ready(planned)
         request = planned.request
         data = self.memory.take(planned)
@@ -167,16 +164,6 @@ class ReadAhead:
         self.memory.close()
         if self._downloads is not None:
             self._downloads.close()
-
-    def _file_in_cache(self, shard: Shard) -> OpenFile | None:
-        downloads = self._downloads
-        if downloads is None or shard not in downloads:
-            return None
-        downloads.advance_to(shard)
-        file = self._files.get(shard, lambda: downloads.open(shard))
-        if file is not None:
-            downloads.let_go(shard)
-        return file
 
     def _requests(
         self, shard: Shard, ranges: dict[ByteRange, int]

@@ -21,6 +21,11 @@ NUM_DOWNLOADS = 4
 """Shards on their way at a time, in each process: processes of a node download different ones."""
 
 
+_LET_GO: Future[OpenFile | None] = Future()
+"""In place of the future of a shard that is pinned no more."""
+_LET_GO.set_result(None)
+
+
 class ShardDownloads:
     """Keeps the next shards of one pass over a dataset in the cache, and pinned until opened."""
 
@@ -63,6 +68,8 @@ class ShardDownloads:
     def advance_to(self, shard: Shard) -> None:
         """Say that a shard is needed soon: it and those behind it in the order are downloaded."""
         num_wanted = min(self._places[shard] + 1 + self._num_ahead, len(self._shards))
+        if num_wanted <= self._num_wanted:  # which only grows: most calls end here, without lock
+            return
         with self._changed:
             if num_wanted <= self._num_wanted or self._is_closed:
                 return
@@ -99,9 +106,7 @@ class ShardDownloads:
     def let_go(self, shard: Shard) -> None:
         """Stop pinning a shard: who reads it has opened it."""
         if self._files[shard].done():
-            settled: Future[OpenFile | None] = Future()
-            settled.set_result(None)
-            self._files[shard] = settled
+            self._files[shard] = _LET_GO
 
     def close(self) -> None:
         """Stop: threads end after the piece that each is at, and what is not whole is removed."""

@@ -72,11 +72,6 @@ def read_open(file: OpenFile, byte_range: ByteRange) -> bytes:
     return os.pread(file.descriptor, len(byte_range), byte_range.start)
 
 
-def read_open_into(file: OpenFile, start: int, room: NDArray[np.uint8]) -> int:
-    """Fill an array with bytes of an open file; return how many there were."""
-    return os.preadv(file.descriptor, [room.data], start)
-
-
 def worth_downloading(
     shards: Sequence[Shard],
     index: DatasetIndex,

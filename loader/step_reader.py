@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,12 @@ from loader.node_cache import OpenFile
 from loader.shards import Shard
 
 
-class ReadLocal(Protocol):
-    """Reads a member of a local shard into an array of its size, and checks it."""
+class Part(NamedTuple):
+    """Bytes of the clip of a place."""
 
-    def __call__(
-        self, room: NDArray[np.uint8], row: int, shard: int, offset: int, crc32c: int
-    ) -> None:
-        """Read what the row's index says: number of the shard, first byte, checksum."""
+    place: int
+    start: int
+    num_bytes: int
 
 
 ReadRanges = Callable[[Sequence[FileRange], NDArray[np.uint8]], list[memoryview | None]]
@@ -33,19 +32,18 @@ class StepReader:
 
     read: Callable[[int], bytes]
     """Returns the encoded audio of a place."""
-    read_into: Callable[[int, NDArray[np.uint8]], None]
-    """Writes it into an array of its size; for places that are local only."""
     frames_of: Callable[[int, int, int], FrameRange | None]
     """Returns the frames that hold samples of a place from one to another; `None` where the whole
     clip is to be read, or it is in no file."""
-    read_frames: Callable[
-        [Sequence[tuple[int, FrameRange]], NDArray[np.uint8]], list[memoryview | None]
-    ]
-    """Writes those of some places one behind the other into an array, unchecked, and returns where
-    each lie; `None` for those that can't be read."""
+    read_parts: Callable[[Sequence[Part], NDArray[np.uint8]], list[memoryview | None]]
+    """Writes bytes of places that are on a disk one behind the other into an array, unchecked, and
+    returns where each lie; `None` for those that can't be read."""
+    is_whole: Callable[[int, memoryview], bool]
+    """Returns whether bytes of its size are the encoded audio of a place."""
     read_again: Callable[[int], bytes]
     """Returns the encoded audio of a place anew, after a failure."""
-    is_local_B: Sequence[bool]
+    is_on_disk_B: Sequence[bool]
+    """Whether each is in a local shard, or in one that is in the node's cache."""
     num_bytes_B: Sequence[int]
 
     @classmethod
@@ -56,11 +54,11 @@ class StepReader:
         *,
         is_remote_shard: NDArray[np.bool_],
         read: Callable[[int], bytes],
-        read_local: ReadLocal,
         shards: Sequence[Shard],
         cached: Mapping[int, OpenFile],
         frames_of_shard: Callable[[int], ShardFrames | None],
         read_ranges: ReadRanges,
+        has_checksum: Callable[[memoryview, int], bool],
         read_again: Callable[[int], bytes],
     ) -> "StepReader":
         """Return what reads some rows of the index.
@@ -70,11 +68,11 @@ class StepReader:
             rows_B: The rows.
             is_remote_shard: Of each of the index's shards, whether it is in no local folder.
             read: Returns the encoded audio of a place, wherever it is.
-            read_local: Reads that of local ones.
             shards: The index's shards.
-            cached: The files of those places whose shards are in the node's cache.
+            cached: The files of those shards that are in the node's cache, by number.
             frames_of_shard: Tells where the frames of a shard's clips begin, if that is known.
             read_ranges: Reads bytes of local and cached shards.
+            has_checksum: Tells whether bytes have a CRC-32C.
             read_again: Returns the encoded audio of a row after a failure.
         """
         shard_B = index.shard_N[rows_B]
@@ -84,39 +82,35 @@ class StepReader:
         num_bytes_B = index.audio_num_bytes_N[rows_B].tolist()
         num_samples = index.num_samples_N[rows_B].tolist()
         crc32cs = index.audio_crc32c_N[rows_B].tolist()
-        is_local_B = (~is_remote_shard[shard_B]).tolist()
+        is_on_disk_B = [
+            not is_remote or shard in cached
+            for is_remote, shard in zip(
+                is_remote_shard[shard_B].tolist(), shard_numbers, strict=True
+            )
+        ]
+
+        def file_range(part: Part) -> FileRange:
+            shard = shard_numbers[part.place]
+            start = offsets[part.place] + part.start
+            return FileRange(shards[shard], cached.get(shard), start, part.num_bytes)
 
         def frames_of(place: int, start: int, stop: int) -> FrameRange | None:
-            if not is_local_B[place] and place not in cached:
+            if not is_on_disk_B[place]:
                 return None
             frames = frames_of_shard(shard_numbers[place])
             if frames is None:
                 return None
             return frames.find(offsets[place], num_bytes_B[place], num_samples[place], start, stop)
 
-        def read_frames(
-            wanted: Sequence[tuple[int, FrameRange]], into: NDArray[np.uint8]
-        ) -> list[memoryview | None]:
-            ranges = [
-                FileRange(
-                    shards[shard_numbers[place]],
-                    cached.get(place),
-                    offsets[place] + frames.byte_start,
-                    frames.num_bytes,
-                )
-                for place, frames in wanted
-            ]
-            return read_ranges(ranges, into) if ranges else []
-
         return cls(
             read=read,
-            read_into=lambda place, room: read_local(
-                room, rows[place], shard_numbers[place], offsets[place], crc32cs[place]
-            ),
             frames_of=frames_of,
-            read_frames=read_frames,
+            read_parts=lambda parts, into: read_ranges(list(map(file_range, parts)), into),
+            is_whole=lambda place, data: has_checksum(data, crc32cs[place]),
             # A cached shard that is damaged is noticed and forgotten as it is read.
-            read_again=lambda place: read(place) if place in cached else read_again(rows[place]),
-            is_local_B=is_local_B,
+            read_again=lambda place: (
+                read(place) if shard_numbers[place] in cached else read_again(rows[place])
+            ),
+            is_on_disk_B=is_on_disk_B,
             num_bytes_B=num_bytes_B,
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loader.connections import Connections
 from loader.dataset import DatasetIndex
 from loader.frame_offsets import FrameOffsets, FramesAhead, ShardFrames
-from loader.local_shards import LocalShards
+from loader.local_shards import FileRange, LocalShards
 from loader.look_ahead import look_ahead
 from loader.member_check import MemberCheck
 from loader.node_cache import NodeCache, OpenFile
@@ -56,6 +56,7 @@ class SampleReader:
         verify_checksums: bool,
         settings: FetchSettings | None = None,
         num_ranks: int = 1,
+        reads_crops: bool = False,
     ) -> None:
         """Take the settings; nothing is read yet.
 
@@ -65,6 +66,7 @@ class SampleReader:
             verify_checksums: Whether to compare each sample's CRC-32C.
             settings: How remote shards are read.
             num_ranks: Readers that share the samples of a pass: those of this machine.
+            reads_crops: Whether it is worth fetching where the frames of cached clips begin.
 
         Raises:
             ConfigError: the cache's folder can't be used.
@@ -72,6 +74,7 @@ class SampleReader:
         self._index = index
         self._settings = settings or FetchSettings()
         self._num_ranks = num_ranks
+        self._reads_crops = reads_crops
         self._verify_checksums = verify_checksums
         self._check = MemberCheck(index=index, verify_checksums=verify_checksums)
         self._shards = tuple(
@@ -188,26 +191,36 @@ class SampleReader:
             step.plan.rows_B,
             is_remote_shard=self._is_remote_shard,
             read=read,
-            read_local=self._read_local_into,
             cached=cached,
             frames_of_shard=frames_of_shard,
             shards=self._shards,
             read_ranges=self._local.read_ranges,
+            has_checksum=self._has_checksum,
             read_again=self.read_again,
         )
 
-    def _read_local_into(
-        self, room: NDArray[np.uint8], row: int, shard: int, offset: int, crc32c: int
-    ) -> None:
+    def _has_checksum(self, data: memoryview, crc32c: int) -> bool:
+        return not self._verify_checksums or checksum(np.frombuffer(data, np.uint8)) == crc32c
+
+    def _read_cached(self, row: int, file: OpenFile) -> bytes:
+        member = self._locate(row)
+        byte_range = member.byte_range
         try:
-            num_bytes = self._local.read_into(room, self._shards[shard], offset)
+            data = self._local.read(
+                FileRange(member.shard, file, byte_range.start, len(byte_range))
+            )
         except StorageError as err:
             raise StorageError(f"{self._index.where(row)}: {err}") from err
-        is_whole = num_bytes == len(room) and (
-            not self._verify_checksums or checksum(room) == crc32c
-        )
-        if not is_whole:
-            self._check.checked(row, room[:num_bytes].tobytes())
+        return data if self._check.is_whole(row, data) else self._read_past_cache(row)
+
+    def _read_past_cache(self, row: int) -> bytes:
+        """Return a clip that the disk lost since its shard was checked: the store still has it."""
+        shard = self._locate(row).shard
+        self._counters.add(num_cache_fallbacks=1)
+        self._files.forget(shard)
+        if self._cache is not None:
+            self._cache.remove(shard.sha256)
+        return self.read(row)
 
     def _read_place(self, rows_B: NDArray[np.int64], place: int) -> bytes:
         return self.read(int(rows_B[place]))
@@ -226,16 +239,12 @@ class SampleReader:
             data = self._network.fetch(shard, member.byte_range)
             self._counters.add(num_bytes_network=len(data))
             return data
-        return self._local.read(shard, member.byte_range)
+        start, num_bytes = member.byte_range.start, len(member.byte_range)
+        return self._local.read(FileRange(shard, None, start, num_bytes))
 
     def _read_awaited(self, row: int, ahead: ReadAhead, awaited: Awaited) -> bytes:
         try:
-            data = ahead.read(awaited)
-            if awaited.file is not None and not self._check.is_whole(row, data):
-                # The disk lost it since the shard was checked: the store still has it.
-                self._forget(awaited.member.shard)
-                data = self._read_now(awaited.member)
-            return self._whole(row, awaited.member, data)
+            return self._whole(row, awaited.member, ahead.read(awaited))
         except OSError as err:
             raise StorageError(f"{self._index.where(row)}: cache: {err.strerror}") from err
         except StorageError as err:
@@ -249,12 +258,6 @@ class SampleReader:
             return data
         self._counters.add(num_retries=1)
         return self._check.checked(row, self._read_now(member))
-
-    def _forget(self, shard: Shard) -> None:
-        self._counters.add(num_cache_fallbacks=1)
-        self._files.forget(shard)
-        if self._cache is not None:
-            self._cache.remove(shard.sha256)
 
     def _begin_pass(self, order_N: NDArray[np.int64]) -> ReadAhead:
         settings = self._settings
@@ -293,17 +296,26 @@ class SampleReader:
         frames_of_shard: Callable[[int], ShardFrames | None],
     ) -> StepReader:
         rows_B = step.plan.rows_B
+        shard_B = self._index.shard_N[rows_B].tolist()
         places = self._places_to_fetch(step)
-        awaited = ahead.plan([self._locate(int(rows_B[place])) for place in places])
-        by_place = dict(zip(places, awaited, strict=True))
+        cached = {}
+        for shard in dict.fromkeys(shard_B[place] for place in places):
+            file = ahead.file_in_cache(self._shards[shard])
+            if file is not None:
+                cached[shard] = file
+                if self._reads_crops:
+                    frames_of_shard(shard)  # are on their way before the first crop is read
+        others = [place for place in places if shard_B[place] not in cached]
+        awaited = ahead.plan([self._locate(int(rows_B[place])) for place in others])
+        by_place = dict(zip(others, awaited, strict=True))
 
         def read_place(place: int) -> bytes:
             row = int(rows_B[place])
-            if place not in by_place:
-                return self.read(row)
-            return self._read_awaited(row, ahead, by_place[place])
+            if place in by_place:
+                return self._read_awaited(row, ahead, by_place[place])
+            file = cached.get(shard_B[place])
+            return self.read(row) if file is None else self._read_cached(row, file)
 
-        cached = {place: each.file for place, each in by_place.items() if each.file is not None}
         return self._step_reader(step, read_place, cached, frames_of_shard)
 
     def _places_to_fetch(self, step: PlannedStep) -> list[int]:

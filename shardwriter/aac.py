@@ -6,12 +6,16 @@ says what is wrong, or gets more out of it.
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shardwriter.aac_tables import SAMPLE_RATES_HZ
+SAMPLE_RATES_HZ: Final = (
+    96_000, 88_200, 64_000, 48_000, 44_100, 32_000,
+    24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
+)  # fmt: skip
+"""By sampling frequency index, as the kernel's tables of bands are."""
 
 _PACKETS_AT_ONCE = 4096
 """Decoded in one call, some 30 ms, in which Python hears no signal."""

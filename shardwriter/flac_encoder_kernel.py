@@ -17,7 +17,7 @@ import numpy as np
 from numba.cpython.unsafe.numbers import leading_zeros
 from numpy.typing import NDArray
 
-from shardwriter.compiled import jit
+from shardwriter.compiled import entry, jit
 
 MAX_ORDER = 8
 """Of the linear predictor; that of the reference encoder's default level."""
@@ -66,7 +66,7 @@ def _jit_exact_sums(function: Callable[..., Any]) -> Any:
     return jit(function, fastmath={"reassoc", "contract"})
 
 
-@jit
+@entry("the FLAC encoder", seconds=15)
 def encode_frames(pcm, frame_num_samples, header, last_header, window, last_window, out, offsets):
     """Write every frame; return the number of bytes.
 

@@ -10,7 +10,7 @@ import numpy as np
 from shardwriter.mixdown import Pcm
 
 GROUP_CLIPS: Final = 16
-"""Clips whose MD5s are computed side by side."""
+"""Clips whose MD5s are computed side by side: as many as the kernel has `LANES`."""
 _WORTH: Final = 5
 """Side by side, clips take the time that as many clips as this take alone, each as long as the
 longest of them."""

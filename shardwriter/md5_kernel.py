@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from shardwriter.compiled import jit
-from shardwriter.md5 import GROUP_CLIPS as LANES
+from shardwriter.compiled import entry, jit
 
+LANES = 16
 DIGEST_WORDS = 4
 _BLOCK_WORDS = 16
 _BLOCK_SAMPLES = 32
@@ -27,7 +27,7 @@ _TURNS = np.array(
 ).reshape(-1)
 
 
-@jit
+@entry("the MD5 of samples", seconds=3)
 def md5_in_lanes(pcms):
     """Return the MD5s of `LANES` clips as rows of little-endian words.
 

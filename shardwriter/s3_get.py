@@ -2,10 +2,9 @@
 
 boto3 takes 2 ms of the processor for a GET, all of it under Python's lock: as much as it takes to
 decode the clip that comes. So it makes the first one only, and finds endpoint, region, style of
-addressing and whether to sign. Those that follow are the same but for key and range, and are
-signed by botocore's own signer. When the store points elsewhere or refuses the signature, boto3
-makes that request again and is learnt from anew. Where requests can't be copied, or go through a
-proxy, all of them are boto3's.
+addressing and whether to sign. Those that follow are the same but for key, range and signature.
+When the store points elsewhere or refuses the signature, boto3 makes that request again and is
+learnt from anew. Where requests can't be copied, or go through a proxy, all of them are boto3's.
 """
 
 import contextlib

@@ -1,13 +1,13 @@
 """How boto3 asks for the objects of a bucket, learnt from a request of its own, to do the same."""
 
+import functools
 import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlsplit
 
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
+from shardwriter.s3_signature import signed
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
@@ -18,7 +18,7 @@ _LITERAL = "/~"
 """What botocore leaves as it is in keys, beside letters, digits and `_.-`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RequestForm:
     """What the GET requests of a bucket have in common."""
 
@@ -35,6 +35,15 @@ class RequestForm:
         """`http` or `https`."""
         return self.origin.partition(":")[0]
 
+    @functools.cached_property
+    def host(self) -> str:
+        """The header Host: without a port that goes without saying."""
+        parts = urlsplit(self.origin)
+        is_usual = parts.port in (None, 443 if parts.scheme == "https" else 80)
+        host = parts.hostname or ""
+        host = f"[{host}]" if ":" in host else host
+        return host if is_usual else f"{host}:{parts.port}"
+
     def target(self, key: str) -> str:
         """Return the path of an object in requests."""
         return self.root + quote(key, safe=_LITERAL)
@@ -48,12 +57,15 @@ class RequestForm:
         are good for minutes; each request gets its own, with the credentials of that moment:
         those of roles renew themselves when they are asked for.
         """
-        headers = {"User-Agent": self.user_agent, **headers}
-        if self.region is None or credentials is None:
-            return headers
-        request = AWSRequest("GET", self.origin + self.target(key), headers=headers)
-        S3SigV4Auth(credentials.get_frozen_credentials(), "s3", self.region).add_auth(request)
-        return dict(request.headers.items())
+        if self.region is not None and credentials is not None:
+            headers = signed(
+                self.target(key),
+                headers,
+                host=self.host,
+                region=self.region,
+                credentials=credentials.get_frozen_credentials(),
+            )
+        return {"User-Agent": self.user_agent, **headers}
 
 
 class Overheard(threading.local):

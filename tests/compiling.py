@@ -1,4 +1,4 @@
-"""Compiles what numba compiles before workers begin, who would each compile it for themselves."""
+"""Compiles what numba compiles before workers begin, so that it takes nothing of a test's time."""
 
 import subprocess
 import sys

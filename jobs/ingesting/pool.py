@@ -17,6 +17,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from typing import TypeAlias
 
+from jobs.compiling import show_compiling
 from jobs.ingesting.making import ClipMaker, Job, Tried, open_maker
 from jobs.ingesting.recipe import Recipe
 from shardwriter.errors import MelstreamError
@@ -182,6 +183,7 @@ def _open_worker(
     os.environ.update(environment)
     # Ctrl-C reaches every process of the terminal; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    show_compiling(is_worker=True)  # where it was spawned, not forked
     global _maker
     resources = contextlib.ExitStack()
     _maker = resources.enter_context(open_maker(recipe, gate))

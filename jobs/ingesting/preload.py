@@ -6,6 +6,7 @@ far more than forking does; each is loaded by its first call, so a short clip is
 
 import numpy as np
 
+from jobs.compiling import show_compiling
 from jobs.ingesting import making as making  # what a worker runs, and all that it imports
 from shardwriter import AudioFormat, CleanClip, Settings, encode_clips
 from shardwriter.audio import clean_audio
@@ -23,4 +24,5 @@ def _make_clips() -> None:
     encode_clips([clip] * GROUP_CLIPS, settings)
 
 
+show_compiling(is_worker=True)
 _make_clips()

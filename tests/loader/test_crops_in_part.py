@@ -189,7 +189,7 @@ def test_a_pass_that_goes_on_elsewhere_has_the_rest_of_the_batches(url: str, own
 
 def test_without_the_kernel_clips_are_read_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = rows_by_content(loader_of(url))
-    monkeypatch.setattr("loader.part_reader.is_ready", lambda: False)
+    monkeypatch.setattr("loader.part_reader.is_loaded", lambda: False)
     loader = loader_of(url)
     assert rows_by_content(loader) == expected
     assert num_bytes_read(loader) == whole_num_bytes(loader)

@@ -62,6 +62,15 @@ def test_threads_fetch_the_offsets_of_cached_shards(url: str, tmp_path: Path) ->
         pytest.fail("they never came")
 
 
+def test_whole_clips_ask_for_no_offsets(url: str, tmp_path: Path) -> None:
+    loader = remote_loader(
+        RemoteFolder(url), batch_size=4, crop_seconds=60.0, cache_dir=str(tmp_path / "cache")
+    )
+    for _ in range(20):
+        list(loader)
+    assert len(loader._pipeline.reader._frame_offsets._shards) == 0
+
+
 def test_damage_in_the_cache_is_read_past(url: str, tmp_path: Path) -> None:
     local = loader_of(url)
     list(local)
@@ -69,12 +78,32 @@ def test_damage_in_the_cache_is_read_past(url: str, tmp_path: Path) -> None:
     expected = rows_by_content(local)
     loader = cached_loader(url, tmp_path / "cache")
     epoch_with_offsets_there(loader)
-    for path in (tmp_path / "cache").glob("*.tar"):
-        size = path.stat().st_size
-        with path.open("r+b") as file:  # which the loader has open
-            file.write(bytes(size))
+    damage(tmp_path / "cache")
     assert rows_by_content(loader) == expected
     assert loader.stats().reader.num_cache_fallbacks > 0
+
+
+def test_damage_in_the_cache_is_read_past_where_clips_are_read_whole(
+    url: str, tmp_path: Path
+) -> None:
+    local = loader_of(url, crop_seconds=60.0)
+    list(local)
+    expected = rows_by_content(local)
+    loader = remote_loader(
+        RemoteFolder(url), batch_size=4, crop_seconds=60.0, cache_dir=str(tmp_path / "cache")
+    )
+    list(loader)
+    damage(tmp_path / "cache")
+    assert rows_by_content(loader) == expected
+    assert loader.stats().reader.num_cache_fallbacks > 0
+
+
+def damage(cache: Path) -> None:
+    """Write zeros over the shards, which the loader has open."""
+    for path in cache.glob("*.tar"):
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.write(bytes(size))
 
 
 def test_a_store_without_idx_files_changes_no_batch(url: str, tmp_path: Path) -> None:

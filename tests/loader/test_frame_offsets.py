@@ -164,16 +164,47 @@ def test_a_shard_s_index_with_wrong_offsets_is_not_used(
     assert offsets.of_shard(1) is not None
 
 
-def test_frames_are_kept_of_few_shards_and_few_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def ten_shards(tmp_path: Path) -> DatasetIndex:
+    return opened(make_dataset(tmp_path / "many", num_clips=80, clips_per_shard=8))
+
+
+def sizes(index: DatasetIndex) -> list[int]:
+    offsets = FrameOffsets(index, max_shards=1)
+    return [frames.num_bytes for frames in map(offsets.of_shard, range(10)) if frames is not None]
+
+
+def test_frames_of_all_shards_stay_while_there_is_memory(ten_shards: DatasetIndex) -> None:
+    offsets = FrameOffsets(ten_shards, max_shards=2)
+    kept = [offsets.of_shard(shard) for shard in range(10)]
+    assert None not in kept
+    assert all(offsets.of_shard(shard) is kept[shard] for shard in range(10))
+    assert all(offsets.known(shard) is kept[shard] for shard in range(10))
+
+
+def test_frames_that_were_asked_for_longest_ago_make_room(
+    ten_shards: DatasetIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index = opened(make_dataset(tmp_path / "many", num_clips=80, clips_per_shard=8))
-    offsets = FrameOffsets(index, max_shards=2)
-    kept = {shard: offsets.of_shard(shard) for shard in range(10)}
-    assert all(frames is not None for frames in kept.values())
-    assert len(offsets._shards) == 4
-    assert all(offsets.of_shard(shard) is kept[shard] for shard in range(6, 10))
-    assert offsets.of_shard(0) is not kept[0]
-    monkeypatch.setattr("loader.frame_offsets._MAX_BYTES", 3 * kept[0].num_bytes)  # type: ignore[union-attr]
-    few = FrameOffsets(index, max_shards=4)
-    assert [few.of_shard(shard) is None for shard in range(8)] == [False] * 2 + [True] * 6
+    max_bytes = sum(sizes(ten_shards)[:6])
+    monkeypatch.setattr("loader.frame_offsets._MAX_BYTES", max_bytes)
+    offsets = FrameOffsets(ten_shards, max_shards=1)
+    for shard in (0, 1, 2, 3, 4, 5, 0, 1, 6, 7):
+        assert offsets.of_shard(shard) is not None
+        assert offsets._num_bytes == sum(
+            frames.num_bytes for frames in offsets._shards.values() if frames is not None
+        )
+        assert offsets._num_bytes <= max_bytes
+    known = [shard for shard in range(10) if offsets.known(shard) is not None]
+    assert {0, 1, 6, 7} <= set(known)
+    assert 2 not in known
+    assert 3 not in known
+
+
+def test_frames_of_shards_in_use_are_not_dropped_for_those_of_others(
+    ten_shards: DatasetIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loader.frame_offsets._MAX_BYTES", sum(sizes(ten_shards)[:2]))
+    offsets = FrameOffsets(ten_shards, max_shards=4)
+    kept = [offsets.of_shard(shard) for shard in range(8)]
+    assert [frames is None for frames in kept] == [False] * 2 + [True] * 6
+    assert all(offsets.of_shard(shard) is kept[shard] for shard in range(8))

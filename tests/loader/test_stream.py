@@ -9,7 +9,7 @@ import pytest
 
 from loader.dataset import DatasetIndex, open_dataset
 from loader.resampling_buffer import PlannedStep, Source
-from loader.step_reader import StepReader
+from loader.step_reader import Part, StepReader
 from loader.stream import SampleReader
 from loader.stripe import StepPlan
 from shardwriter.errors import ShardFormatError, StorageError
@@ -133,38 +133,46 @@ def test_cut_off_shard_is_an_error_that_names_shard_key_offset_and_lengths(
 
 
 @pytest.mark.parametrize("num_left", [10, 0, -5000])
-def test_cut_off_shard_is_the_same_error_where_it_is_read_into_an_array(
+def test_cut_off_shard_gives_no_part_and_the_same_error_when_it_is_read_again(
     own_dataset_url: str, num_left: int
 ) -> None:
     near = open_store(own_dataset_url)
     assert isinstance(near, LocalStore)
     reader, index = make_reader(near, verify_checksums=False)
-    room = np.zeros(int(index.audio_num_bytes_N[5]), np.uint8)
-    place_5 = step_reader(reader, rows=[4, 5])
-    place_5.read_into(1, room)
-    assert room.tobytes() == audio_of(near, index, 5)
+    num_bytes = int(index.audio_num_bytes_N[5])
+    places = step_reader(reader, rows=[4, 5])
+    part, room = Part(1, 0, num_bytes), np.zeros(num_bytes, np.uint8)
+    (data,) = places.read_parts([part], room)
+    assert data == room.tobytes() == audio_of(near, index, 5)
     os.truncate(near.path(index.tars[1]), max(0, int(index.audio_offset_N[5]) + num_left))
-    message = rf"{re.escape(clip_key(5))}.*expected {len(room)} bytes, got {max(0, num_left)}: the"
+    assert places.read_parts([part], room) == [None]
+    message = rf"{re.escape(clip_key(5))}.*expected {num_bytes} bytes, got {max(0, num_left)}: the"
     with pytest.raises(ShardFormatError, match=message):
-        place_5.read_into(1, room)
+        places.read_again(1)
 
 
-def test_flipped_bit_is_the_same_error_where_it_is_read_into_an_array(
+def test_flipped_bit_is_noticed_in_a_part_and_the_same_error_when_it_is_read_again(
     own_dataset_url: str,
 ) -> None:
     store = open_store(own_dataset_url)
     assert isinstance(store, LocalStore)
     reader, index = make_reader(store)
     path = store.path(index.tars[1])
-    data = bytearray(path.read_bytes())
+    sound = path.read_bytes()
+    data = bytearray(sound)
     data[int(index.audio_offset_N[4]) + 60] ^= 1
-    path.write_bytes(data)
-    room = np.zeros(int(index.audio_num_bytes_N[4]), np.uint8)
+    num_bytes = int(index.audio_num_bytes_N[4])
+    places = step_reader(reader, rows=[4])
+    for content, is_whole in ((sound, True), (data, False)):
+        path.write_bytes(content)
+        (got,) = places.read_parts([Part(0, 0, num_bytes)], np.zeros(num_bytes, np.uint8))
+        assert got is not None
+        assert places.is_whole(0, got) == is_whole
     message = (
         rf"{re.escape(clip_key(4))}.* CRC-32C {index.audio_crc32c_N[4]:08x}, got [0-9a-f]{{8}}"
     )
     with pytest.raises(ShardFormatError, match=message):
-        step_reader(reader, rows=[4]).read_into(0, room)
+        places.read_again(0)
 
 
 def test_missing_shard_is_an_error_that_names_it(own_dataset_url: str) -> None:
@@ -172,6 +180,8 @@ def test_missing_shard_is_an_error_that_names_it(own_dataset_url: str) -> None:
     Path(own_dataset_url, index.tars[1]).unlink()
     with pytest.raises(StorageError, match=r"train/made-000001\.tar: No such file"):
         reader.read(4)
-    room = np.zeros(int(index.audio_num_bytes_N[4]), np.uint8)
+    num_bytes = int(index.audio_num_bytes_N[4])
+    places = step_reader(reader, rows=[4])
+    assert places.read_parts([Part(0, 0, num_bytes)], np.zeros(num_bytes, np.uint8)) == [None]
     with pytest.raises(StorageError, match=rf"{re.escape(clip_key(4))}.*000001\.tar: No such file"):
-        step_reader(reader, rows=[4]).read_into(0, room)
+        places.read_again(0)

@@ -77,6 +77,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signatures are of one moment."""
     moment = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: moment)
+    monkeypatch.setattr("shardwriter.s3_signature._now", lambda: moment)
 
 
 @pytest.mark.parametrize(

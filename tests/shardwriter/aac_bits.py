@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from shardwriter import aac_kernel
-from shardwriter.aac_tables import SCALEFACTOR_CODEBOOK, SPECTRAL_CODEBOOKS
+from shardwriter.aac_kernel import SCALEFACTOR_CODEBOOK, SPECTRAL_CODEBOOKS
 
 RATE_44100 = 4
 MONO_CONFIG = bytes([0x12, 0x08])

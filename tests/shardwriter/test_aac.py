@@ -14,8 +14,7 @@ import pytest
 import soundfile
 
 from shardwriter import aac_kernel as kernel
-from shardwriter.aac import AacConfig, decode_aac, read_aac_config
-from shardwriter.aac_tables import SAMPLE_RATES_HZ
+from shardwriter.aac import SAMPLE_RATES_HZ, AacConfig, decode_aac, read_aac_config
 from tests.shardwriter import aac_bits, media
 from tests.shardwriter.aac_bits import MONO_CONFIG, Channel, Packets, ended, in_one_array, single
 

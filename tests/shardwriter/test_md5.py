@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shardwriter.md5 import GROUP_CLIPS, pcm_md5s
+from shardwriter.md5_kernel import LANES
 from tests.other_processor import run_as_processor
 from tests.shardwriter.properties import bounded
 
@@ -46,6 +47,10 @@ def test_views_and_what_can_not_be_written_are_hashed_as_their_samples_are() -> 
     backwards, every_second = wave_T[::-1], wave_T[::2]
     pcms = [backwards, every_second, held, held[1:], *[wave_T] * 4]
     assert pcm_md5s(pcms) == by_hashlib(pcms)
+
+
+def test_callers_know_how_many_clips_go_at_once() -> None:
+    assert GROUP_CLIPS == LANES
 
 
 @pytest.mark.slow
