@@ -204,13 +204,11 @@ class SampleReader:
 
     def _read_cached(self, row: int, file: OpenFile) -> bytes:
         member = self._locate(row)
-        byte_range = member.byte_range
+        start, num_bytes = member.byte_range.start, len(member.byte_range)
         try:
-            data = self._local.read(
-                FileRange(member.shard, file, byte_range.start, len(byte_range))
-            )
-        except StorageError as err:
-            raise StorageError(f"{self._index.where(row)}: {err}") from err
+            data = self._local.read(FileRange(member.shard, file, start, num_bytes))
+        except StorageError:
+            data = b""
         return data if self._check.is_whole(row, data) else self._read_past_cache(row)
 
     def _read_past_cache(self, row: int) -> bytes:
@@ -245,8 +243,8 @@ class SampleReader:
     def _read_awaited(self, row: int, ahead: ReadAhead, awaited: Awaited) -> bytes:
         try:
             return self._whole(row, awaited.member, ahead.read(awaited))
-        except OSError as err:
-            raise StorageError(f"{self._index.where(row)}: cache: {err.strerror}") from err
+        except OSError:
+            return self._read_past_cache(row)
         except StorageError as err:
             raise type(err)(f"{self._index.where(row)}: {err}") from err
 

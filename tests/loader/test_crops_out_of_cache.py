@@ -1,5 +1,6 @@
 """Crops of which only some frames are read out of the node's cache."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,24 @@ def test_damage_in_the_cache_is_read_past_where_clips_are_read_whole(
     damage(tmp_path / "cache")
     assert rows_by_content(loader) == expected
     assert loader.stats().reader.num_cache_fallbacks > 0
+
+
+def test_a_cache_whose_disk_fails_is_read_past(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    local, loader = loader_of(url), cached_loader(url, tmp_path / "cache")
+    list(local)
+    list(loader)
+    for module in ("local_shards", "read_ahead"):
+        monkeypatch.setattr(f"loader.{module}.read_open", fail)
+    monkeypatch.setattr("loader.part_reader.is_loaded", lambda: False)  # it reads by itself
+    got = rows_by_content(loader)
+    assert loader.stats().reader.num_cache_fallbacks > 0
+    monkeypatch.undo()
+    assert got == rows_by_content(local)
 
 
 def damage(cache: Path) -> None:
