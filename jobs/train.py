@@ -162,7 +162,7 @@ def _report(trainer: Trainer, result: RunResult) -> None:
     write_run_report(
         path,
         url=options.url,
-        split=options.eval_split or options.split,
+        split=options.held_out_split,
         eval_folds=options.eval_folds,
         result=result,
         stages=result.seconds,

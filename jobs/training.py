@@ -53,7 +53,7 @@ class Trainer:
         self.held_out_loader = held_out_loader(
             recipe,
             url=options.url,
-            split=options.eval_split or options.split,
+            split=options.held_out_split,
             folds=options.eval_folds,
             world=world,
             store=store,

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from jobs.catalogues.registry import find_dataset
 from jobs.cli import parser
+from jobs.training_commands import train_options
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
@@ -69,7 +71,22 @@ def test_the_commands_of_a_page_are_commands_of_ours(page: str) -> None:
                 parser().parse_args(command)
             assert ended.value.code == 0, command
         else:
-            parser().parse_args(command)  # ends the process where it is wrong
+            arguments = parser().parse_args(command)  # ends the process where it is wrong
+            if command[0] == "train":
+                train_options(arguments)  # refuses what holds nothing out
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")])
+def test_a_training_on_a_published_dataset_names_splits_that_it_has(page: str) -> None:
+    parsed = [parser().parse_args(words) for words in commands(page) if "--help" not in words]
+    made = {asked.out: asked.dataset for asked in parsed if asked.command == "ingest"}
+    for asked in parsed:
+        published = (
+            find_dataset(made[asked.url]).expected if getattr(asked, "url", "") in made else ()
+        )
+        splits = {split for counts in published for split in counts.num_by_split}
+        if splits and asked.command == "train":
+            assert {*asked.splits, asked.eval_split} <= splits, page
 
 
 def test_links_lead_to_pages_and_pictures_that_are_there() -> None:
