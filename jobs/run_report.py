@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from jobs.console import counted
 from jobs.report import Mistake, Part, Picture, Provenance, Report, Scores, Stage
 from jobs.report_html import write_report
 from jobs.result_plots import class_histogram, confusion_picture, curves, evaluation_curves
@@ -61,7 +62,7 @@ def write_run_report(
     report = Report(
         title=f"{manifest.settings.name}: {result.settings['held out']} held out",
         subtitle=result.settings["model"] + f", {result.num_parameters:,} parameters, "
-        f"{result.num_processes} process(es) on {result.device}",
+        f"{counted(result.num_processes, 'process', 'processes')} on {result.device}",
         scores=Scores(
             accuracy=result.metrics.accuracy,
             chance_accuracy=result.metrics.chance,
