@@ -133,7 +133,7 @@ class Trainer:
             num_parts = place = 0
             loss = torch.zeros((), device=self.device)
             for features in self.pipeline:
-                now = self.history.spend("waiting for data and features", now)
+                now = self.history.spend("features, and waiting for data", now)
                 if place == 0:
                     num_parts = 1 + min(
                         self.options.recipe.accumulation - 1, self.pipeline.steps_remaining
