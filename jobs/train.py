@@ -166,7 +166,7 @@ def _report(trainer: Trainer, result: RunResult) -> None:
         eval_folds=options.eval_folds,
         result=result,
         stages=result.seconds,
-        rejections={},
+        rejections=None,
         commands=[shlex.join(["melstream", *sys.argv[1:]])],
         attribution="as the dataset states",
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
