@@ -10,6 +10,7 @@ import pytest
 from jobs.catalogues.registry import find_dataset
 from jobs.cli import parser
 from jobs.training_commands import train_options
+from loader.features import MfccConfig, presets
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
@@ -87,6 +88,20 @@ def test_a_training_on_a_published_dataset_names_splits_that_it_has(page: str) -
         splits = {split for counts in published for split in counts.num_by_split}
         if splits and asked.command == "train":
             assert {*asked.splits, asked.eval_split} <= splits, page
+
+
+def test_the_table_of_front_ends_has_every_preset_with_its_rate_and_size() -> None:
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| ([\d,]+|any) \| (\d+) ", (DOCS / "presets.md").read_text(), re.M
+    )
+    expected = []
+    for name, preset in presets().items():
+        is_mfcc = isinstance(preset.config, MfccConfig)
+        log_mel = preset.config.log_mel if is_mfcc else preset.config
+        size = preset.config.num_ceps if is_mfcc else log_mel.num_mels
+        rate = "any" if name == "torchaudio" else f"{log_mel.sample_rate_hz:,}"
+        expected.append((name, rate, str(size)))
+    assert rows == expected
 
 
 def test_links_lead_to_pages_and_pictures_that_are_there() -> None:
