@@ -275,7 +275,7 @@ def _provenance(survey: Survey) -> str:
     rows: list[tuple[str, str]] = [
         ("licence", facts.licence),
         ("citation", facts.citation),
-        ("audio", facts.audio),
+        *facts.audio.items(),
         ("tools", facts.tools),
         ("digest of the shards", code(facts.digest) if facts.digest else Html("not published yet")),
         ("earlier run", survey.earlier_run_id or ""),

@@ -29,7 +29,7 @@ FACTS = DatasetFacts(
     licence="CC0",
     citation="Nobody 2026",
     digest="f00d",
-    audio="flac 32000 Hz",
+    audio={"format": "flac 32000 Hz"},
     tools="melstream: 0.1.0",
 )
 
@@ -125,7 +125,7 @@ def test_same_survey_gives_the_same_bytes(folder: Path) -> None:
 
 
 def test_untrusted_text_is_no_markup_in_page_and_card() -> None:
-    evil = replace(FACTS, title=EVIL, licence=EVIL, citation=EVIL, audio=EVIL, tools=EVIL)
+    evil = replace(FACTS, title=EVIL, licence=EVIL, citation=EVIL, audio={EVIL: EVIL}, tools=EVIL)
     told = survey(evil, labels=(EVIL, "ca|t\n# x", "r`ain"))
     page, card = render_availability(told), dataset_card(told)
     assert "<script>" not in page
