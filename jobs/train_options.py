@@ -50,8 +50,9 @@ class TrainOptions:
         if self.held_out_split not in self.splits:
             return
         if self.eval_folds is None:
+            why = "" if self.eval_split is None else f" {self.eval_split} is also trained on;"
             raise ConfigError(
-                "nothing is held out: give --eval-split NAME, or --folds and --eval-fold"
+                f"nothing is held out:{why} give --eval-split NAME, or --folds and --eval-fold"
             )
         if self.folds is None:
             raise ConfigError("with --eval-fold, give the --folds to train on")

@@ -65,7 +65,7 @@ def test_recipe_that_is_not_there_or_no_toml_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({}, "nothing is held out"),
-        ({"eval_split": "train"}, "nothing is held out"),
+        ({"eval_split": "train"}, "nothing is held out: train is also trained on; give"),
         ({"splits": ("a", "b"), "folds": (1,), "eval_folds": (2,)}, "a,b are several: give --eval"),
         ({"splits": ("a", "b"), "eval_split": "b"}, "nothing is held out"),
         ({"eval_folds": (5,)}, "give the --folds to train on"),
