@@ -56,6 +56,15 @@ def test_flags_of_loading_reach_the_loader(url: str, tmp_path: Path) -> None:
     assert (config.fetch_connections, config.error_budget) == (9, 0.25)
 
 
+@pytest.mark.parametrize("splits", ["", "a,", "a,a"])
+def test_splits_without_a_name_or_twice_the_same_are_refused(
+    splits: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.parser().parse_args(["train", "data", "--train-split", splits])
+    assert "--train-split/--split: expected different names such as a,b" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("budget", ["1.5", "-1", "many"])
 def test_an_error_budget_that_is_no_number_and_no_share_is_refused(
     budget: str, capsys: pytest.CaptureFixture[str]
