@@ -39,6 +39,21 @@ def positive_number(text: str) -> float:
     return number
 
 
+def share_or_number(text: str) -> float:
+    """Read a whole number, or a share below 1."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number, or a share below 1 such as 0.001, got {text!r}"
+        )
+    return share
+
+
 def names(text: str) -> tuple[str, ...]:
     """Read `NAME` or `NAME,NAME`."""
     found = tuple(text.split(","))

@@ -103,7 +103,7 @@ def _print_survey(survey: Survey, *, floor: int) -> None:
     )
     under = classes_under(survey.census, floor=floor)
     if len(under):
-        rows.append((f"classes under {floor}", f"{len(under):,} that were not before"))
+        rows.append((f"fell under {floor}", f"{len(under):,} classes of a split"))
     if survey.windows:
         rows.append(("suspect windows", f"{len(survey.windows):,}: the canaries failed there"))
     shift = survey.shifts[0]

@@ -126,6 +126,11 @@ def table(rows: Iterable[tuple[str, str]]) -> None:
         say(f"  {name:<{width}}  {value}")
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun, e.g. `1 clip`, `2,000 clips`; `plural` unless it ends in s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def human_bytes(num_bytes: float) -> str:
     """Return a size in decimal units, e.g. `12.3 MB`."""
     for unit in ("B", "kB", "MB", "GB"):

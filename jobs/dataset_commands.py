@@ -98,9 +98,9 @@ def add_split(commands: Commands) -> None:
         "split",
         help="make a split that keeps groups together, for a set that lacks one",
         description="Deal the clips of a dataset out to splits or folds: no group (a speaker, an "
-        "artist, a recording) lies in two, and classes are spread as evenly as groups allow, in "
-        "multi-label sets too. Writes a csv for `melstream ingest --splits`. The same dataset and "
-        "seed give the same file.",
+        "artist, a recording) and no audio lies in two, and classes are spread as evenly as groups "
+        "allow, in multi-label sets too. Writes a csv for `melstream ingest --splits`. The same "
+        "dataset and seed give the same file.",
     )
     parser.add_argument("url", metavar="URL")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the csv to write")

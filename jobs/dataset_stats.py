@@ -37,7 +37,8 @@ class StatsOptions:
 
     url: str
     preset: str = "small"
-    split: str = "train"
+    splits: tuple[str, ...] = ("train",)
+    """Measured as one."""
     folds: tuple[int, ...] | None = None
     s3: S3Options | None = None
 
@@ -150,7 +151,7 @@ def _open(options: StatsOptions, *, world: World, store: Store) -> ShardLoader:
         return ShardLoader(
             LoaderConfig(
                 url=options.url,
-                split=options.split,
+                split=options.splits,
                 folds=options.folds,
                 batch_size=_BATCH_SIZE,
                 crop_seconds=crop_seconds,
@@ -180,7 +181,7 @@ def _row(
     return {
         "version": VERSION,
         "dataset_digest": index.digest,
-        "split": options.split,
+        "split": ",".join(sorted(options.splits)),
         "folds": None if options.folds is None else list(options.folds),
         "preset": options.preset,
         "features": str(front_end.config.log_mel),

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from jobs.console import human_bytes, say, table
+from jobs.console import counted, human_bytes, say, table
 from jobs.doctor import S3_REQUESTS_PER_SECOND, Cluster, Diagnosis, diagnose
 from jobs.doctor_warnings import warnings_about
 from loader import LoaderConfig, ShardLoader, World
@@ -46,7 +46,9 @@ def doctor(
     for warning in warnings:
         say(f"warning: {warning}")
     say(
-        "nothing stands in the way" if not warnings else f"{len(warnings)} warning(s); it would run"
+        "nothing stands in the way"
+        if not warnings
+        else f"{counted(len(warnings), 'warning')}; it would run"
     )
     return 0
 
@@ -63,7 +65,7 @@ def _free_disk(config: LoaderConfig) -> int | None:
 
 def _of_cluster(cluster: Cluster) -> str:
     return (
-        f"{cluster.num_gpus} GPU(s) on {cluster.num_nodes} node(s), "
+        f"{counted(cluster.num_gpus, 'GPU')} on {counted(cluster.num_nodes, 'node')}, "
         f"{cluster.clips_per_second:g} clips/s each"
     )
 

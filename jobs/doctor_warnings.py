@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from jobs.console import human_bytes
+from jobs.console import counted, human_bytes
 from jobs.doctor import S3_REQUESTS_PER_SECOND, Diagnosis
 from loader import LoaderConfig
 
@@ -91,8 +91,8 @@ def _about_shards(diagnosis: Diagnosis) -> Iterator[str]:
     shards, cluster = diagnosis.shards, diagnosis.cluster
     if diagnosis.needs.is_remote and shards.num < 4 * cluster.num_nodes:
         yield (
-            f"{shards.num} shards for {cluster.num_nodes} node(s): all nodes fetch the same ones; "
-            "ingest again with smaller shards, at least 4 for each node"
+            f"{counted(shards.num, 'shard')} for {counted(cluster.num_nodes, 'node')}: all nodes "
+            "fetch the same ones; ingest again with smaller shards, at least 4 for each node"
         )
     if shards.num > 1 and shards.max_samples > 0.5 * diagnosis.steps.num_samples:
         yield (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.console import human_bytes, progress, say, table
+from jobs.console import counted, human_bytes, progress, say, table
 from jobs.shard_pool import map_shards
 from jobs.versions import tool_versions
 from shardwriter.errors import ConfigError
@@ -86,7 +86,7 @@ def print_index(found: ForeignIndex, url: str) -> None:
         rows.append(
             (
                 f"split {split}",
-                f"{totals.num_shards} shards, {totals.num_samples} clips, "
+                f"{counted(totals.num_shards, 'shard')}, {counted(totals.num_samples, 'clip')}, "
                 f"{totals.duration_seconds / 3600:.2f} hours, {human_bytes(totals.num_bytes)}",
             )
         )
@@ -94,12 +94,17 @@ def print_index(found: ForeignIndex, url: str) -> None:
     kinds = collections.Counter(dict(found.audio_kinds)).most_common()
     for (container, sample_rate_hz, num_channels), count in kinds[:_MAX_KINDS_SHOWN]:
         rows.append(
-            ("audio", f"{count} x {container} {sample_rate_hz} Hz, {num_channels} channels")
+            (
+                "audio",
+                f"{count} x {container} {sample_rate_hz} Hz, {counted(num_channels, 'channel')}",
+            )
         )
     if len(kinds) > _MAX_KINDS_SHOWN:
         rows.append(("audio", f"and {len(kinds) - _MAX_KINDS_SHOWN} more kinds"))
     reasons = collections.Counter(rejected.reason.value for rejected in found.rejections)
-    rows += [(f"rejected: {reason}", f"{count} clips") for reason, count in reasons.most_common()]
+    rows += [
+        (f"rejected: {reason}", counted(count, "clip")) for reason, count in reasons.most_common()
+    ]
     if found.num_ignored_members:
         rows.append(("other files", f"{found.num_ignored_members} that belong to no sample"))
     if found.rejections:

@@ -3,7 +3,7 @@
 from jobs.availability.outcome import Group
 from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.showing import shortcomings, split_duplicates
-from jobs.console import human_bytes, table
+from jobs.console import counted, human_bytes, table
 from jobs.ingest import IngestSummary
 from jobs.ingesting.tally import REJECTIONS_NAME, SHOWN_AS
 from shardwriter.manifest import Manifest
@@ -29,11 +29,13 @@ def print_summary(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> 
     listed = f"{summary.num_listed:,} of the {expected:,} clips that {catalogue.title} holds"
     if summary.num_listed != expected:
         listed += "  <- differs from the published count"
-    rows = [("listed", listed), ("written", f"{summary.num_written:,} clips")]
+    rows = [("listed", listed), ("written", counted(summary.num_written, "clip"))]
     if summary.num_already_there:
-        rows.append(("there before", f"{summary.num_already_there:,} clips"))
+        rows.append(("there before", counted(summary.num_already_there, "clip")))
     if summary.num_not_due:
-        waiting = f"{summary.num_not_due:,} clips, which would answer the same now; --retry asks"
+        waiting = (
+            f"{counted(summary.num_not_due, 'clip')}, which would answer the same now; --retry asks"
+        )
         rows.append(("not asked for", waiting))
     rows += _shortcomings(catalogue)
     rows += _outcomes(summary)
@@ -57,12 +59,12 @@ def _shortcomings(catalogue: Catalogue) -> list[tuple[str, str]]:
 
 def _outcomes(summary: IngestSummary) -> list[tuple[str, str]]:
     rows = [
-        (SHOWN_AS[group], f"{summary.num_by_group[group]:,} clips: {_MEANING[group]}")
+        (SHOWN_AS[group], f"{counted(summary.num_by_group[group], 'clip')}: {_MEANING[group]}")
         for group in Group
         if group is not Group.OK and summary.num_by_group.get(group)
     ]
     rows += [
-        (f"rejected: {reason}", f"{count:,} clips")
+        (f"rejected: {reason}", counted(count, "clip"))
         for reason, count in summary.rejections_by_reason.items()
     ]
     if summary.blocked:
@@ -92,7 +94,8 @@ def _dataset(summary: IngestSummary, *, out: str) -> list[tuple[str, str]]:
 def _size(manifest: Manifest, *, out: str) -> str:
     hours = sum(shard.duration_seconds for shard in manifest.shards) / 3600
     num_bytes = sum(shard.num_bytes for shard in manifest.shards)
-    return f"{len(manifest.shards)} shards, {hours:.2f} hours, {human_bytes(num_bytes)} at {out}"
+    shards = counted(len(manifest.shards), "shard")
+    return f"{shards}, {hours:.2f} hours, {human_bytes(num_bytes)} at {out}"
 
 
 def _duplicates(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> list[tuple[str, str]]:
@@ -103,12 +106,12 @@ def _duplicates(summary: IngestSummary, catalogue: Catalogue, *, out: str) -> li
         rows.append(
             (
                 "same audio",
-                f"{len(others):,} clips hold the audio of another, e.g. {first.key} "
+                f"{counted(len(others), 'clip')} with the audio of another, e.g. {first.key} "
                 f"that of {first.same_as_key}: {out}/{DUPLICATES_NAME}",
             )
         )
     if known:
-        rows.append(("same audio, known", f"{len(known):,} clips, as published"))
+        rows.append(("same audio, known", f"{counted(len(known), 'clip')}, as published"))
     return rows
 
 

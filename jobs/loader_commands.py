@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from jobs.arguments import Commands, folds, not_negative, positive, positive_number
+from jobs.arguments import Commands, folds, names, not_negative, positive, positive_number
 from jobs.store_flags import add_store_flags, store_options
 from shardwriter.errors import ConfigError
 
@@ -24,7 +24,10 @@ def add_doctor(commands: Commands) -> None:
         "status 2 if the set-up can't work.",
     )
     parser.add_argument("url", metavar="URL")
-    parser.add_argument("--split", default="train", help="default: %(default)s")
+    parser.add_argument(
+        "--split", type=names, default=("train",), metavar="SPLITS",
+        help="with commas between several (default: train)",
+    )  # fmt: skip
     parser.add_argument("--world", type=positive, default=1, metavar="N", help="processes (GPUs)")
     parser.add_argument(
         "--gpus-per-node", type=positive, default=8, metavar="N", help="default: %(default)s"
@@ -80,13 +83,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _config(arguments: argparse.Namespace) -> "LoaderConfig":
     from loader import LoaderConfig
 
-    names = (
+    settings = (
         "url", "split", "batch_size", "crop_seconds", "folds", "tail", "balance", "open_shards",
         "num_streams", "prefetch_batches", "cache_dir",
     )  # fmt: skip
     try:
         return LoaderConfig(
-            **{name: getattr(arguments, name) for name in names},
+            **{name: getattr(arguments, name) for name in settings},
             cache_bytes=round(arguments.cache_gb * 1e9),
             pin_memory=False,
         )

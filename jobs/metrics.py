@@ -28,6 +28,8 @@ class Metrics:
     """sqrt(2) times the normal quantile of `macro_auc`; None where that is 0 or 1."""
     lwlrap: float | None = None
     """Precision at the rank of each label, mean over all labels of all clips (DCASE 2019)."""
+    is_multi_label: bool = False
+    """Whether a clip has several labels: accuracy then says little."""
 
 
 def evaluate(scores_NK: Scores, targets_NK: Targets) -> Metrics:
@@ -51,6 +53,7 @@ def evaluate(scores_NK: Scores, targets_NK: Targets) -> Metrics:
         macro_auc=macro_auc,
         d_prime=None if macro_auc is None else d_prime(macro_auc),
         lwlrap=lwlrap(scores_NK, targets_NK) if len(present) else None,
+        is_multi_label=bool((targets_NK.sum(axis=1) > 1).any()),
     )
 
 

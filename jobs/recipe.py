@@ -92,7 +92,7 @@ ABOUT = {
     "merge_frames": "frames that CNNs average first",
     "block_dropout": "dropout behind each block of CNNs",
     "head_dropout": "dropout before the last layers of CNNs",
-    "preset": "front end: small (64 mels each 20 ms), or a preset's name",
+    "preset": "front end: small (64 mels each 20 ms), or a preset's name, e.g. panns, ast, passt",
     "standardise": "standardise by what `melstream stats` has measured",
     "shift": "roll each training clip by a random time",
     "augment": "augmentation recipe: audioset, esc50, speech_commands, voxceleb, or a TOML file; "

@@ -87,7 +87,7 @@ class Report:
     scores: Scores
     stages: Sequence[Stage]
     parts: Sequence[Part]
-    rejections: Mapping[str, int]
+    rejections: Mapping[str, int] | None
     settings: Mapping[str, str]
     mistakes: Sequence[Mistake]
     provenance: Provenance

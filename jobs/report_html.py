@@ -131,7 +131,9 @@ def _parts(parts: Sequence[Part]) -> str:
     return table(("part", "clips", "hours", "megabytes", "classes"), rows, numbers=True)
 
 
-def _rejections(rejections: Mapping[str, int]) -> str:
+def _rejections(rejections: Mapping[str, int] | None) -> str:
+    if rejections is None:
+        return ""
     if not rejections:
         return "<p>No clip was rejected.</p>"
     rows = [(reason, f"{count:,}") for reason, count in rejections.items()]

@@ -92,17 +92,15 @@ def metric_rows(metrics: Metrics | None, trials: Verification | None) -> list[tu
         return []
     if metrics.macro_map is None:
         return [("held out", f"none of the {metrics.num_clips} clips has a label: no figures")]
-    rows = [
-        (
-            "held-out accuracy",
-            f"{metrics.accuracy:.1%} of {metrics.num_clips} clips (chance {metrics.chance:.1%})",
-        ),
-        ("macro mAP", f"{metrics.macro_map:.3f}"),
-    ]
+    of_clips = f"of {metrics.num_clips} clips (chance {metrics.chance:.1%})"
+    accuracy = ("held-out accuracy", f"{metrics.accuracy:.1%} {of_clips}")
+    rows = [("macro mAP", f"{metrics.macro_map:.3f}")]
     if metrics.macro_auc is not None:
         rows.append(("macro AUC", f"{metrics.macro_auc:.3f}"))
     if metrics.d_prime is not None:
         rows.append(("d'", f"{metrics.d_prime:.3f}"))
     if metrics.lwlrap is not None:
         rows.append(("lwlrap", f"{metrics.lwlrap:.3f}"))
-    return rows
+    if metrics.is_multi_label:
+        return [*rows, ("top guess is a label", f"{metrics.accuracy:.1%} {of_clips}")]
+    return [accuracy, *rows]

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from jobs.console import counted
 from jobs.report import Mistake, Part, Picture, Provenance, Report, Scores, Stage
 from jobs.report_html import write_report
 from jobs.result_plots import class_histogram, confusion_picture, curves, evaluation_curves
@@ -32,7 +33,7 @@ def write_run_report(
     eval_folds: tuple[int, ...] | None,
     result: RunResult,
     stages: Mapping[str, float],
-    rejections: Mapping[str, int],
+    rejections: Mapping[str, int] | None,
     commands: Sequence[str],
     attribution: str,
     created: str,
@@ -48,7 +49,7 @@ def write_run_report(
         eval_folds: The held-out folds of it; None means all of the split.
         result: What the run left behind.
         stages: Wall seconds of each stage of the whole job; they don't overlap.
-        rejections: Clips left out of the dataset, by reason.
+        rejections: Clips left out of the dataset, by reason; None where that is not known.
         commands: Command lines that led here.
         attribution: Who made the audio.
         created: Date and time.
@@ -61,7 +62,7 @@ def write_run_report(
     report = Report(
         title=f"{manifest.settings.name}: {result.settings['held out']} held out",
         subtitle=result.settings["model"] + f", {result.num_parameters:,} parameters, "
-        f"{result.num_processes} process(es) on {result.device}",
+        f"{counted(result.num_processes, 'process', 'processes')} on {result.device}",
         scores=Scores(
             accuracy=result.metrics.accuracy,
             chance_accuracy=result.metrics.chance,
@@ -73,7 +74,7 @@ def write_run_report(
         stages=[Stage(name=name, seconds=seconds) for name, seconds in stages.items()],
         headlines=_headlines(result),
         figures=metric_rows(result.metrics, result.verification),
-        parts=_parts(index),
+        parts=_parts(index, split=split),
         rejections=rejections,
         settings=result.settings | {"bottleneck": result.bottleneck},
         mistakes=_mistakes(result.predictions),
@@ -115,6 +116,13 @@ def _headlines(result: RunResult) -> list[tuple[str, str, str]]:
     if result.metrics.macro_map is None:
         why = f"none of the {result.metrics.num_clips:,} held-out clips has a label"
         return [("Held-out accuracy", "n/a", why)]
+    if result.metrics.is_multi_label:
+        about = f"average precision, mean over classes, on {result.metrics.num_clips:,} clips"
+        d_prime = result.metrics.d_prime
+        return [
+            ("Macro mAP", f"{result.metrics.macro_map:.3f}", about),
+            ("d'", "n/a" if d_prime is None else f"{d_prime:.2f}", "from the mean area under ROC"),
+        ]
     return []
 
 
@@ -206,10 +214,10 @@ def _class_counts(index: pa.Table, manifest: Manifest) -> list[int]:
     return counts
 
 
-def _parts(index: pa.Table) -> list[Part]:
+def _parts(index: pa.Table, *, split: str) -> list[Part]:
     folds = sorted(fold for fold in pc.unique(index.column("fold")).to_pylist() if fold is not None)
     return [_part(f"fold {fold}", index.filter(pc.field("fold") == fold)) for fold in folds] or [
-        _part("all", index)
+        _part(f"split {split}, held out", index)
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import numpy as np
 
 from jobs.augmentation import contents
+from jobs.console import counted
 from jobs.distributed import device_name
 from jobs.evaluation import Scored
 from jobs.metrics import confusion
@@ -79,6 +80,7 @@ def _settings(trainer: Trainer) -> dict[str, str]:
         for name, value in asdict(recipe).items()
         if value != defaults[name] and name not in _SAID
     }
+    processes = counted(trainer.world.size, "process", "processes")
     parts = f" in {recipe.accumulation} parts" if recipe.accumulation > 1 else ""
     return {
         "model": f"{recipe.model} at {recipe.width:g} of its width"
@@ -87,7 +89,7 @@ def _settings(trainer: Trainer) -> dict[str, str]:
         "held out": options.held_out,
         "objective": trainer.objective.kind,
         "epochs": str(recipe.epochs),
-        "clips a step": f"{recipe.batch_size} over {trainer.world.size} process(es){parts}",
+        "clips a step": f"{recipe.batch_size} over {processes}{parts}",
         "optimiser": f"AdamW, learning rate {recipe.learning_rate:g}, "
         f"weight decay {recipe.weight_decay:g}, warm-up and cosine",
         "features": _features(recipe.preset, trainer.front_end.config.log_mel),

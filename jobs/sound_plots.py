@@ -84,11 +84,11 @@ def mel_grid(
     """Draw log-mels side by side, each under its label and, where given, the predicted one.
 
     All share one colour scale, so that loud and quiet clips are seen as such. A right prediction
-    is green with a tick, a wrong one red with a cross. No tiles at all is a `ValueError`.
+    is green with a tick, a wrong one red with a cross. Few tiles leave columns empty, so that the
+    title has its room. No tiles at all is a `ValueError`.
     """
     if not tiles:
         raise ValueError("a grid needs at least one log-mel")
-    columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     figure = new_figure(0.9 + 2.3 * columns, 0.9 + 1.9 * rows)
     draw_title(figure, title)

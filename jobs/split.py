@@ -8,6 +8,7 @@ from pathlib import Path
 from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.split_file import Part, write_splits
 from jobs.console import say
+from jobs.equal_audio import with_equal_audio_grouped
 from jobs.split_rule import SplitClip, split_clips
 from shardwriter.errors import ConfigError
 from shardwriter.keys import from_key
@@ -45,7 +46,8 @@ def split_dataset(
 
     The dataset stays as it is: ingest it again with the file to get it by these splits.
     """
-    clips = list(published_clips(url, s3))
+    published, hashes = published_clips(url, s3)
+    clips = with_equal_audio_grouped(published, hashes)
     parts = split_parts(clips, options)
     try:
         out.write_bytes(write_splits(parts))
@@ -59,19 +61,22 @@ def split_dataset(
         )
     for split in sorted(options.weights.keys() - {part.split for part in parts.values()}):
         say(f"note: {split} got no clip: there are too few groups, or its weight is too small")
-    if not any(clip.group is not None for clip in clips):
+    if not any(clip.group is not None for clip in published):
         say("note: no clip has a group, so every clip was dealt out by itself")
     say(f"{out}: {len(parts):,} clips. Ingest the dataset again with --splits {out} to use it")
     return 0
 
 
-def published_clips(url: str, s3: S3Options | None = None) -> Iterator[SplitClip]:
-    """Yield the clips of a published dataset, as its shards' indexes list them."""
+def published_clips(
+    url: str, s3: S3Options | None = None
+) -> tuple[list[SplitClip], list[bytes | None]]:
+    """Return a published dataset's clips, as its shards' indexes list them, and their hashes."""
+    clips, hashes = [], []
     store = open_store(url, s3)
     manifest = load_manifest(store)
     labels = manifest.settings.labels
     for shard in manifest.shards:
-        table = load_idx(store, shard.tar).select(["key", "label_ids", "group"])
+        table = load_idx(store, shard.tar).select(["key", "label_ids", "group", "pcm_hash"])
         for row in table.to_pylist():
             try:
                 clip = from_key(row["key"])
@@ -80,9 +85,10 @@ def published_clips(url: str, s3: S3Options | None = None) -> Iterator[SplitClip
                     f"{url} holds {row['key']!r}, which is no key of melstream's: a dataset that "
                     "others made can't be ingested again by a split"
                 ) from err
-            yield SplitClip(
-                id=clip, labels=tuple(labels[i] for i in row["label_ids"]), group=row["group"]
-            )
+            names = tuple(labels[i] for i in row["label_ids"])
+            clips.append(SplitClip(id=clip, labels=names, group=row["group"]))
+            hashes.append(row["pcm_hash"])
+    return clips, hashes
 
 
 def catalogue_clips(catalogue: Catalogue) -> Iterator[SplitClip]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
-from jobs.console import byte_progress, complain, human_bytes, say
+from jobs.console import byte_progress, complain, counted, human_bytes, say
 from jobs.copying import Copier, check_sha256
 from shardwriter.errors import ConfigError, MelstreamError, ShardFormatError, StorageError
 from shardwriter.manifest import Manifest, load_manifest
@@ -167,13 +167,14 @@ def print_summary(summary: SyncSummary, options: SyncOptions) -> int:
         complain(f"  {problem}")
     copied = f"{summary.num_copied} copied ({human_bytes(summary.num_bytes_copied)})"
     if summary.problems:
+        lost = counted(len(summary.problems), "shard")
         say(
-            f"{options.target}: {len(summary.problems)} shards could not be copied, {copied}; its "
-            f"{MANIFEST_NAME} is not published"
+            f"{options.target}: {lost} could not be copied, {copied}; its {MANIFEST_NAME} is not "
+            "published"
         )
         return 1
     say(
-        f"{options.target}: whole. {summary.num_shards} shards, "
+        f"{options.target}: whole. {counted(summary.num_shards, 'shard')}, "
         f"{human_bytes(summary.num_bytes)}: {copied} by {summary.tool} in "
         f"{summary.seconds:.1f} s, {summary.num_shards - summary.num_copied} were there; "
         "every hash agrees"

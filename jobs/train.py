@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from jobs.augmentation import contents
-from jobs.console import say, table
+from jobs.console import counted, say, table
 from jobs.distributed import device_name, process_group
 from jobs.preemption import (
     EXIT_PREEMPTED,
@@ -132,9 +132,9 @@ def _announce(trainer: Trainer) -> None:
     options, recipe = trainer.options, trainer.options.recipe
     num_clips = len(trainer.loader) * recipe.batch_size // recipe.accumulation
     say(
-        f"training on {options.selection}: {num_clips} clips an epoch, "
-        f"{trainer.num_steps} steps in {recipe.epochs} epochs, "
-        f"{trainer.world.size} process(es) on {device_name(trainer.device)}"
+        f"training on {options.selection}: {num_clips:,} clips an epoch, "
+        f"{counted(trainer.num_steps, 'step')} in {counted(recipe.epochs, 'epoch')}, "
+        f"{counted(trainer.world.size, 'process', 'processes')} on {device_name(trainer.device)}"
     )
     for bank, held in contents(trainer.augmentation.banks).items():
         say(f"{bank}: {held}")
@@ -162,11 +162,11 @@ def _report(trainer: Trainer, result: RunResult) -> None:
     write_run_report(
         path,
         url=options.url,
-        split=options.eval_split or options.split,
+        split=options.held_out_split,
         eval_folds=options.eval_folds,
         result=result,
         stages=result.seconds,
-        rejections={},
+        rejections=None,
         commands=[shlex.join(["melstream", *sys.argv[1:]])],
         attribution="as the dataset states",
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),

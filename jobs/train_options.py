@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.bank_options import BankOptions
+from jobs.loading_options import LoadingOptions
 from jobs.recipe import Recipe
 from shardwriter.errors import ConfigError
 from shardwriter.storage import S3Options
@@ -18,11 +19,12 @@ class TrainOptions:
     """
 
     url: str
-    split: str = "train"
+    splits: tuple[str, ...] = ("train",)
+    """To train on; several are read as one."""
     folds: tuple[int, ...] | None = None
-    """Of `split`, to train on; None takes all."""
+    """Of `splits`, to train on; None takes all."""
     eval_split: str | None = None
-    """Held out; None means folds of `split`."""
+    """Held out; None means folds of the one split that is trained on."""
     eval_folds: tuple[int, ...] | None = None
     trials: str | None = None
     """List of speaker pairs: its name beside the dataset, or a file."""
@@ -36,18 +38,21 @@ class TrainOptions:
     report: bool = False
     s3: S3Options | None = None
     """How to reach `url`, if it is on S3."""
-    cache_dir: str | None = None
-    """Where the node keeps the shards of a remote dataset."""
+    loading: LoadingOptions = field(default_factory=LoadingOptions)
     recipe: Recipe = field(default_factory=Recipe)
     banks: BankOptions = field(default_factory=BankOptions)
 
     def __post_init__(self) -> None:
-        same_split = self.eval_split in (None, self.split)
-        if not same_split:
+        if self.eval_split is None and len(self.splits) > 1:
+            raise ConfigError(
+                f"--train-split {','.join(self.splits)} are several: give --eval-split NAME"
+            )
+        if self.held_out_split not in self.splits:
             return
         if self.eval_folds is None:
+            why = "" if self.eval_split is None else f" {self.eval_split} is also trained on;"
             raise ConfigError(
-                "nothing is held out: give --eval-split NAME, or --folds and --eval-fold"
+                f"nothing is held out:{why} give --eval-split NAME, or --folds and --eval-fold"
             )
         if self.folds is None:
             raise ConfigError("with --eval-fold, give the --folds to train on")
@@ -66,17 +71,22 @@ class TrainOptions:
         return self.resume or (self.resume_if_there and self.checkpoint_path.exists())
 
     @property
+    def held_out_split(self) -> str:
+        """The split that the held-out clips are of."""
+        return self.eval_split or self.splits[0]
+
+    @property
     def selection(self) -> str:
         """What is trained on, in words."""
-        return _in_words(self.split, self.folds)
+        return _in_words(self.splits, self.folds)
 
     @property
     def held_out(self) -> str:
         """What is held out, in words."""
-        return _in_words(self.eval_split or self.split, self.eval_folds)
+        return _in_words((self.held_out_split,), self.eval_folds)
 
 
-def _in_words(split: str, folds: tuple[int, ...] | None) -> str:
+def _in_words(splits: tuple[str, ...], folds: tuple[int, ...] | None) -> str:
     if folds is None:
-        return f"split {split}"
+        return f"split{'s' if len(splits) > 1 else ''} {', '.join(splits)}"
     return f"fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"

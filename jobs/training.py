@@ -53,7 +53,7 @@ class Trainer:
         self.held_out_loader = held_out_loader(
             recipe,
             url=options.url,
-            split=options.eval_split or options.split,
+            split=options.held_out_split,
             folds=options.eval_folds,
             world=world,
             store=store,
@@ -133,7 +133,7 @@ class Trainer:
             num_parts = place = 0
             loss = torch.zeros((), device=self.device)
             for features in self.pipeline:
-                now = self.history.spend("waiting for data and features", now)
+                now = self.history.spend("features, and waiting for data", now)
                 if place == 0:
                     num_parts = 1 + min(
                         self.options.recipe.accumulation - 1, self.pipeline.steps_remaining

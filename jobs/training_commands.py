@@ -3,12 +3,17 @@
 import argparse
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.arguments import Commands, folds, names, not_negative, positive, positive_number
 from jobs.bank_options import BANK_FLAGS, BankOptions, BankSource
+from jobs.loading_flags import add_loading_flags, loading_options
 from jobs.recipe import ABOUT, DEFAULT_RECIPE, Recipe, choices_of, load_recipe, recipe_names
 from jobs.store_flags import add_store_flags, store_options
 from shardwriter.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jobs.train_options import TrainOptions
 
 # Jobs are imported when they run: torch alone takes seconds, and `--help` should not wait for it.
 
@@ -59,7 +64,10 @@ def add_train(commands: Commands) -> None:
         help=f"{', '.join(recipe_names())}, or a TOML file (default: %(default)s); the settings "
         "below override it",
     )
-    parser.add_argument("--train-split", "--split", dest="split", default="train", metavar="SPLIT")
+    parser.add_argument(
+        "--train-split", "--split", dest="splits", type=names, default=("train",), metavar="SPLITS",
+        help="to train on, with commas between several (default: train)",
+    )  # fmt: skip
     parser.add_argument("--folds", type=folds, metavar="1-4", help="to train on (default: all)")
     parser.add_argument("--eval-split", metavar="SPLIT", help="held out")
     parser.add_argument("--eval-fold", type=folds, metavar="5", help="held out")
@@ -79,13 +87,9 @@ def add_train(commands: Commands) -> None:
         "--tensorboard", action="store_true", help="write scalars to OUT/tensorboard"
     )
     parser.add_argument("--report", action="store_true", help="write OUT/report.html")
-    parser.add_argument(
-        "--cache-dir",
-        metavar="DIR",
-        help="folder on the node's disk for the shards of a dataset on S3 or the web",
-    )
     _add_settings(parser)
     _add_banks(parser)
+    add_loading_flags(parser)
     add_store_flags(parser)
     parser.set_defaults(run=_train)
 
@@ -158,13 +162,13 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     return load_recipe(arguments.recipe, given)
 
 
-def _train(arguments: argparse.Namespace) -> int:
-    from jobs.train import run_training
+def train_options(arguments: argparse.Namespace) -> "TrainOptions":
+    """Return what the arguments of `melstream train` ask for."""
     from jobs.train_options import TrainOptions
 
-    options = TrainOptions(
+    return TrainOptions(
         url=arguments.url,
-        split=arguments.split,
+        splits=arguments.splits,
         folds=arguments.folds,
         eval_split=arguments.eval_split,
         eval_folds=arguments.eval_fold,
@@ -176,11 +180,16 @@ def _train(arguments: argparse.Namespace) -> int:
         tensorboard=arguments.tensorboard,
         report=arguments.report,
         s3=store_options(arguments),
-        cache_dir=arguments.cache_dir,
+        loading=loading_options(arguments),
         recipe=_recipe(arguments),
         banks=_banks(arguments),
     )
-    return run_training(options)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from jobs.train import run_training
+
+    return run_training(train_options(arguments))
 
 
 def add_evaluate(commands: Commands) -> None:
@@ -229,7 +238,10 @@ def add_stats(commands: Commands) -> None:
     )
     parser.add_argument("url", metavar="URL")
     parser.add_argument("--preset", default="small", help="front end (default: %(default)s)")
-    parser.add_argument("--split", default="train", help="(default: %(default)s)")
+    parser.add_argument(
+        "--split", dest="splits", type=names, default=("train",), metavar="SPLITS",
+        help="with commas between several, which are measured as one (default: train)",
+    )  # fmt: skip
     parser.add_argument("--folds", type=folds, metavar="1-4", help="of the split (default: all)")
     add_store_flags(parser)
     parser.set_defaults(run=_stats)
@@ -242,7 +254,7 @@ def _stats(arguments: argparse.Namespace) -> int:
         StatsOptions(
             url=arguments.url,
             preset=arguments.preset,
-            split=arguments.split,
+            splits=arguments.splits,
             folds=arguments.folds,
             s3=store_options(arguments),
         )

@@ -1,7 +1,7 @@
 """The loaders of a training: what is trained on, and what is held out, each clip once."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -37,14 +37,14 @@ def training_loader(options: TrainOptions, *, world: World, store: Store) -> Sha
     return _open(
         _settings(
             url=options.url,
-            split=options.split,
+            split=options.splits,
             folds=options.folds,
             batch_size=recipe.batch_size // num_shares,
             crop_seconds=recipe.crop_seconds,
             seed=options.seed,
             balance=InverseFrequency(exponent=recipe.balance) if recipe.balance else None,
             tail="drop",
-            cache_dir=options.cache_dir,
+            **asdict(options.loading),
         ),
         world=world,
         store=store,

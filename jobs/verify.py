@@ -4,7 +4,7 @@ import functools
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from jobs.console import complain, human_bytes, progress, say
+from jobs.console import complain, counted, human_bytes, progress, say
 from jobs.shard_pool import map_shards
 from shardwriter.check import (
     ALL_CLIPS,
@@ -69,12 +69,13 @@ def verify(
     problems.extend(check_indexes(store, manifest))
     _print_some(problems)
     num_samples = sum(shard.num_samples for shard in shards)
-    checked = f"{len(shards)} shards, {num_samples} clips, " + human_bytes(
-        sum(shard.num_bytes for shard in shards)
+    num_bytes = sum(shard.num_bytes for shard in shards)
+    checked = (
+        f"{counted(len(shards), 'shard')}, {counted(num_samples, 'clip')}, {human_bytes(num_bytes)}"
     )
     if problems:
-        noun = "problem" if len(problems) == 1 else "problems"
-        say(f"{url}: {len(problems)} {noun} in {checked}; ingest it again, or restore a copy")
+        found = counted(len(problems), "problem")
+        say(f"{url}: {found} in {checked}; ingest it again, or restore a copy")
         return 1
     for note in _notes(store, manifest):
         say(f"note: {note}")
@@ -123,8 +124,9 @@ def _notes(store: Store, manifest: Manifest) -> list[str]:
     if duplicates:
         first = duplicates[0]
         notes.append(
-            f"{len(duplicates)} clips hold the audio of another clip, the first is {first.key} "
-            f"({first.split}), which sounds as {first.same_as_key} ({first.same_as_split})"
+            f"{counted(len(duplicates), 'clip')} with the audio of another clip, the first is "
+            f"{first.key} ({first.split}), which sounds as {first.same_as_key} "
+            f"({first.same_as_split})"
         )
     groups = find_straddling_groups(tables)
     if groups:

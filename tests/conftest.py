@@ -15,6 +15,14 @@ def pytest_configure(config: pytest.Config) -> None:
         compile_kernels()
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch  # a second, which other runs need not wait for
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     from tests.scheduling import FileScheduling  # there is no xdist where nobody asked for -n

@@ -31,6 +31,18 @@ def test_the_training_example_of_the_readme_has_about_twenty_lines() -> None:
     assert len(blocks[1].splitlines()) <= 22
 
 
+def test_every_file_of_tests_that_may_skip_stands_in_the_table_of_skips() -> None:
+    root = README.parent
+    table = (root / "CONTRIBUTING.md").read_text()
+    may_skip = [
+        path.name
+        for path in (root / "tests").rglob("*.py")
+        if re.search(r"pytest\.(skip|importorskip|mark\.skipif)\(", path.read_text())
+    ]
+    assert len(may_skip) > 10
+    assert sorted(name for name in may_skip if f"`{name}`" not in table) == []
+
+
 def test_every_file_that_the_readme_names_is_there() -> None:
     root = README.parent
     text = README.read_text()

@@ -154,9 +154,11 @@ def _shift(survey: Survey) -> str:
 
 def _facts(survey: Survey) -> str:
     facts = survey.facts
-    rows = [("source listing", facts.title), ("audio", facts.audio), ("tools", facts.tools)]
+    rows = [("source listing", facts.title), *facts.audio.items(), ("tools", facts.tools)]
     rows.append(("digest of the shards", facts.digest))
-    return _table(("what", "value"), [(name, _plain(value)) for name, value in rows if value])
+    return _table(
+        ("what", "value"), [(_plain(name), _plain(value)) for name, value in rows if value]
+    )
 
 
 def _how(survey: Survey) -> str:

@@ -177,13 +177,16 @@ def _classes(survey: Survey) -> str:
 def _under(survey: Survey, floor: int) -> str:
     under = classes_under(survey.census, floor=floor).to_pylist()
     if not under:
-        return f"<p>No class fell under {floor} clips in a split.</p>"
+        return f"<p>Every class that had {floor:,} clips in a split still has as many.</p>"
     rows = [
         (row["label"], row["split"], f"{row['num_listed']:,}", f"{row['alive']:,}")
         for row in under[:_MAX_CLASS_ROWS]
     ]
     more = f", the first {_MAX_CLASS_ROWS} of them" if len(under) > _MAX_CLASS_ROWS else ""
-    intro = f"<p>{len(under):,} classes fell under {floor} clips in a split{more}:</p>"
+    intro = (
+        f"<p>{len(under):,} classes had {floor:,} clips or more in a split, and have fewer "
+        f"now{more}:</p>"
+    )
     return intro + table(("class", "split", "listed", "alive"), rows, numbers=True)
 
 
@@ -272,7 +275,7 @@ def _provenance(survey: Survey) -> str:
     rows: list[tuple[str, str]] = [
         ("licence", facts.licence),
         ("citation", facts.citation),
-        ("audio", facts.audio),
+        *facts.audio.items(),
         ("tools", facts.tools),
         ("digest of the shards", code(facts.digest) if facts.digest else Html("not published yet")),
         ("earlier run", survey.earlier_run_id or ""),

@@ -1,6 +1,7 @@
 """Pictures of what is left of a dataset, as PNG bytes.
 
-States keep one colour in all pictures; what could not be seen is grey, never red. Axes: X states.
+States keep one colour in all pictures; what could not be seen is grey, never red. Axes: N dots,
+X states or coordinates.
 """
 
 from collections.abc import Mapping
@@ -31,6 +32,9 @@ STATE_COLORS = {
 }
 _FAINT = "#DFE2E6"
 _Z_95 = 1.96
+_MAX_NAMED = 6
+_ROOM_FOR_NAME = (0.2, 0.045)
+"""Shares of a picture's width and height."""
 
 
 def survival_picture(tallies: Mapping[str, Tally]) -> bytes:
@@ -78,21 +82,50 @@ def class_funnel_picture(census: Census) -> bytes:
     axes.axhline(share, color=QUIET, linewidth=1, linestyle=(0, (4, 3)), label=f"all: {share:.1%}")
     axes.scatter(listed, survival, s=14, color=BLUE, alpha=0.65, linewidth=0)
     far = np.abs(survival - share) / np.sqrt(np.maximum(share * (1 - share), 1e-9) / listed)
-    for row in np.argsort(-far, kind="stable")[:6]:
-        if far[row] > _Z_95:
-            name = short_label(rows["label"][int(row)].as_py(), 28)
-            _annotate(axes, name, float(listed[row]), float(survival[row]))
+    low, high = max(0, survival.min() - 0.08), min(1, survival.max() + 0.08)
+    across = np.log(listed / sizes[0]) / np.log(sizes[-1] / sizes[0])
+    place_NX = np.stack([across, (survival - low) / (high - low)], axis=1)
+    for row, num_more in named_dots(place_NX, far):
+        more = f" and {num_more} more" if num_more else ""
+        name = short_label(rows["label"][row].as_py(), 28) + more
+        _annotate(axes, name, float(listed[row]), float(survival[row]))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))  # where space is
     axes.set_xlim(sizes[0], sizes[-1])
-    axes.set_ylim(max(0, survival.min() - 0.08), min(1.02, survival.max() + 0.08))
+    axes.set_ylim(low - 0.04 * (high - low), high + 0.04 * (high - low))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_xlabel("clips listed in the class")
     axes.set_ylabel("alive")
     axes.grid(axis="y", color=_FAINT, linewidth=0.7)
-    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    axes.tick_params(axis="x", which="both", labelsize=8)
+    figure.legend(loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     return to_png(figure)
+
+
+def named_dots(place_NX: NDArray[np.float64], far_N: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Return the dots to name, the farthest first, each with the number of others at its place.
+
+    One that has no room for its name beside those has none.
+
+    Args:
+        place_NX: Where the dots are, as shares of the picture's width and height.
+        far_N: How far from what chance does, in standard deviations; those within 95 % get no name.
+    """
+    num_others: dict[int, int] = {}
+    for row in np.argsort(-far_N, kind="stable"):
+        if far_N[row] <= _Z_95:
+            break
+        near = [
+            other
+            for other in num_others
+            if (np.abs(place_NX[row] - place_NX[other]) < _ROOM_FOR_NAME).all()
+        ]
+        if not near and len(num_others) < _MAX_NAMED:
+            num_others[int(row)] = 0
+        for other in near:
+            num_others[other] += int((place_NX[row] == place_NX[other]).all())
+    return list(num_others.items())
 
 
 def worst_classes_picture(worst: pa.Table) -> bytes:
@@ -260,6 +293,6 @@ def _state_legend(figure: Figure, states: list[str], *others: tuple[str, str]) -
 
 def _annotate(axes: Axes, name: str, x: float, y: float) -> None:
     axes.annotate(
-        name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7.5, color=INK,
+        name, (x, y), xytext=(5, 3), textcoords="offset points", fontsize=7.5, color=INK,
         parse_math=False,
     )  # fmt: skip

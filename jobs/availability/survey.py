@@ -1,7 +1,7 @@
 """All that report, card and tables tell of a dataset's availability, as one value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -32,8 +32,8 @@ class DatasetFacts:
     citation: str = ""
     digest: str = ""
     """Of the shards; empty where none are published."""
-    audio: str = ""
-    """Format, and every choice that changes samples."""
+    audio: Mapping[str, str] = field(default_factory=dict)
+    """Format, and every choice that changes samples, by name."""
     tools: str = ""
 
 
@@ -111,7 +111,7 @@ def facts_of(url: str, manifest: Manifest | None, *, name: str) -> DatasetFacts:
     audio = {
         "format": manifest.settings.audio.description,
         "processing": manifest.settings.processing or "none",
-        "steps": provenance.get("audio", {}),
+        **provenance.get("audio", {}),
     }
     tools = provenance.get("tools", {})
     return DatasetFacts(
@@ -121,7 +121,7 @@ def facts_of(url: str, manifest: Manifest | None, *, name: str) -> DatasetFacts:
         licence=str(provenance.get("licence", "not stated")),
         citation=str(provenance.get("citation", "")),
         digest=manifest.digest,
-        audio=_words(audio),
+        audio={name: _words(choice) for name, choice in audio.items()},
         tools=_words(tools),
     )
 

@@ -47,7 +47,7 @@ def read_catalogue(
         )
     catalogue = replace(catalogue, targets=targets)
     if splits:  # the leaks that are known are those of the published splits
-        return replace(catalogue, clips=with_splits(catalogue.clips, Path(splits)))
+        return with_splits(catalogue, Path(splits))
     return replace(catalogue, leaks=dataset.leaks)
 
 

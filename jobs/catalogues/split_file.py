@@ -6,12 +6,12 @@ dataset takes it by the option `splits`.
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from jobs.catalogues.catalogue import ClipRef
+from jobs.catalogues.catalogue import Catalogue
 from jobs.catalogues.description import Option
 from jobs.catalogues.tables import Row, TableForm, read_header, read_table, table_error
 from shardwriter.errors import ConfigError
@@ -75,11 +75,14 @@ def _part(row: Row) -> Part:
     return Part(row["split"], int(fold) if fold else None)
 
 
-def with_splits(clips: Iterable[ClipRef], path: Path) -> tuple[ClipRef, ...]:
-    """Return the clips with the splits and folds of a file; what else the file lists is no matter.
+def with_splits(catalogue: Catalogue, path: Path) -> Catalogue:
+    """Return the catalogue with the splits and folds of a file.
+
+    A clip that the file lacks is left out, and the catalogue says so: `melstream split` lists what
+    a first ingest wrote, and not what was damaged or absent. What else the file lists is no matter.
 
     Raises:
-        ConfigError: the file can't be read, or lacks a clip.
+        ConfigError: the file can't be read, or lists none of the clips.
     """
     try:
         parts = read_splits(path.read_bytes(), where=str(path))
@@ -87,15 +90,19 @@ def with_splits(clips: Iterable[ClipRef], path: Path) -> tuple[ClipRef, ...]:
         raise ConfigError(f"{path}: {err.strerror}") from err
     moved = []
     missing = []
-    for clip in clips:
+    for clip in catalogue.clips:
         part = parts.get(clip.id)
         if part is None:
             missing.append(clip.id)
         else:
             moved.append(replace(clip, split=part.split, fold=part.fold))
-    if missing:
-        raise ConfigError(
-            f"{path} lacks {len(missing)} of {len(missing) + len(moved)} clips, the first is "
-            f"{missing[0]}; make it for the same dataset and options"
-        )
-    return tuple(moved)
+    clips = replace(catalogue, clips=tuple(moved))
+    if not missing:
+        return clips
+    lacks = (
+        f"{path} lacks {len(missing):,} of {len(missing) + len(moved):,} clips, the first is "
+        f"{missing[0]}"
+    )
+    if not moved:
+        raise ConfigError(f"{lacks}; make it for the same dataset and options")
+    return replace(clips, warnings=(*catalogue.warnings, f"{lacks}: they are left out"))

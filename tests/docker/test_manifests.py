@@ -6,6 +6,7 @@ import kubernetes_validate
 import pytest
 
 from jobs.cli import parser
+from jobs.training_commands import train_options
 from tests.docker.manifests import DOCKER, as_known_kinds, pod_specs, read
 
 MANIFESTS = sorted(path.name for path in (DOCKER / "k8s").glob("*.yaml"))
@@ -42,7 +43,9 @@ def test_the_commands_of_manifests_are_commands_of_ours(name: str) -> None:
     found = commands(name)
     assert found
     for command in found:
-        parser().parse_args(command)  # ends the process where it is wrong
+        arguments = parser().parse_args(command)  # ends the process where it is wrong
+        if command[0] == "train":
+            train_options(arguments)  # refuses what holds nothing out
 
 
 @ANY_MANIFEST

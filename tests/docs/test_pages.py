@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.catalogues.registry import find_dataset
 from jobs.cli import parser
+from jobs.training_commands import train_options
+from loader.features import MfccConfig, presets
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
@@ -69,7 +72,36 @@ def test_the_commands_of_a_page_are_commands_of_ours(page: str) -> None:
                 parser().parse_args(command)
             assert ended.value.code == 0, command
         else:
-            parser().parse_args(command)  # ends the process where it is wrong
+            arguments = parser().parse_args(command)  # ends the process where it is wrong
+            if command[0] == "train":
+                train_options(arguments)  # refuses what holds nothing out
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")])
+def test_a_training_on_a_published_dataset_names_splits_that_it_has(page: str) -> None:
+    parsed = [parser().parse_args(words) for words in commands(page) if "--help" not in words]
+    made = {asked.out: asked.dataset for asked in parsed if asked.command == "ingest"}
+    for asked in parsed:
+        published = (
+            find_dataset(made[asked.url]).expected if getattr(asked, "url", "") in made else ()
+        )
+        splits = {split for counts in published for split in counts.num_by_split}
+        if splits and asked.command == "train":
+            assert {*asked.splits, asked.eval_split} <= splits, page
+
+
+def test_the_table_of_front_ends_has_every_preset_with_its_rate_and_size() -> None:
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| ([\d,]+|any) \| (\d+) ", (DOCS / "presets.md").read_text(), re.M
+    )
+    expected = []
+    for name, preset in presets().items():
+        is_mfcc = isinstance(preset.config, MfccConfig)
+        log_mel = preset.config.log_mel if is_mfcc else preset.config
+        size = preset.config.num_ceps if is_mfcc else log_mel.num_mels
+        rate = "any" if name == "torchaudio" else f"{log_mel.sample_rate_hz:,}"
+        expected.append((name, rate, str(size)))
+    assert rows == expected
 
 
 def test_links_lead_to_pages_and_pictures_that_are_there() -> None:

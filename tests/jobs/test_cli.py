@@ -132,7 +132,6 @@ def train(tones_url: str, tmp_path: Path, **changes: str) -> list[str]:
         ({"eval-fold": "2"}, "--eval-fold 2 is also one of --folds", ""),
         ({"batch-size": "1000"}, "24 samples give no step", "smaller batch_size"),
         ({"seed": str(2**64)}, "seed must be a whole number in 0..2**64-1", ""),
-        ({"split": ""}, "split must be a non-empty text", ""),
     ],
 )
 def test_training_on_what_is_not_there_is_refused_before_the_first_step(

@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.console import complain, human_bytes, progress, say, stage, table
+from jobs.console import complain, counted, human_bytes, progress, say, stage, table
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,18 @@ from jobs.console import complain, human_bytes, progress, say, stage, table
 )
 def test_sizes_are_in_decimal_units(num_bytes: float, text: str) -> None:
     assert human_bytes(num_bytes) == text
+
+
+def test_one_thing_is_counted_without_a_plural() -> None:
+    assert [counted(number, "clip") for number in (0, 1, 2000)] == [
+        "0 clips",
+        "1 clip",
+        "2,000 clips",
+    ]
+    assert [counted(number, "process", "processes") for number in (1, 2)] == [
+        "1 process",
+        "2 processes",
+    ]
 
 
 def test_lines_go_to_standard_output_and_complaints_to_standard_error(

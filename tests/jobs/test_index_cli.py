@@ -88,7 +88,7 @@ def test_ingest_lists_audio_that_is_there_twice(
     command = ["ingest", "esc50", "--source", str(tmp_path / "source"), "--workers", "0"]
     command += ["--out", str(tmp_path / "out"), "--sample-rate", str(RATE_HZ)]
     assert main([*command, "--groups", "refuse"]) == 0
-    assert "3 clips hold the audio of another, e.g. esc50+3-1037" in capsys.readouterr().out
+    assert "3 clips with the audio of another, e.g. esc50+3-1037" in capsys.readouterr().out
     rows = (tmp_path / "out" / DUPLICATES_NAME).read_text().splitlines()
     assert json.loads(rows[0]) == {
         "key": "esc50+3-1037-A-37",

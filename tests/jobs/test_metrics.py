@@ -96,3 +96,11 @@ def test_confusion_has_true_classes_in_rows() -> None:
     targets_NK = np.eye(3, dtype=bool)[[0, 0, 1, 2]]
     scores_NK = np.eye(3)[[0, 1, 1, 0]]
     assert confusion(scores_NK, targets_NK).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+
+
+def test_clips_with_several_labels_are_noticed() -> None:
+    scores_NK = np.eye(3)
+    targets_NK = np.eye(3, dtype=bool)
+    assert not evaluate(scores_NK, targets_NK).is_multi_label
+    targets_NK[0, 1] = True
+    assert evaluate(scores_NK, targets_NK).is_multi_label

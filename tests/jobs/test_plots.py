@@ -131,6 +131,12 @@ def test_grid_takes_any_number_of_clips(num_tiles: int) -> None:
     assert (height > one_row) == (num_tiles > 4)
 
 
+def test_grid_of_few_clips_is_as_wide_as_its_title_needs() -> None:
+    tiles = [MelTile(mel_MF=mel_MF(), label="dog")] * 4
+    one, four = (mel_grid(tiles[:n], hop_seconds=0.01, title="clips") for n in (1, 4))
+    assert pixels(one).shape[1] == pixels(four).shape[1]
+
+
 def test_empty_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         mel_grid([], hop_seconds=0.01, title="nothing")

@@ -65,7 +65,9 @@ def test_recipe_that_is_not_there_or_no_toml_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({}, "nothing is held out"),
-        ({"eval_split": "train"}, "nothing is held out"),
+        ({"eval_split": "train"}, "nothing is held out: train is also trained on; give"),
+        ({"splits": ("a", "b"), "folds": (1,), "eval_folds": (2,)}, "a,b are several: give --eval"),
+        ({"splits": ("a", "b"), "eval_split": "b"}, "nothing is held out"),
         ({"eval_folds": (5,)}, "give the --folds to train on"),
         ({"folds": (1, 5), "eval_folds": (5,)}, "--eval-fold 5 is also one of --folds"),
     ],
@@ -80,3 +82,8 @@ def test_training_that_holds_nothing_out_is_refused(
 def test_held_out_split_needs_no_folds() -> None:
     options = TrainOptions(url="data", eval_split="test")
     assert (options.selection, options.held_out) == ("split train", "split test")
+
+
+def test_several_splits_are_trained_on_as_one() -> None:
+    options = TrainOptions(url="data", splits=("balanced", "unbalanced"), eval_split="eval")
+    assert (options.selection, options.held_out) == ("splits balanced, unbalanced", "split eval")

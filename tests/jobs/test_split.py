@@ -111,6 +111,19 @@ def test_split_file_that_does_not_fit_is_refused(tmp_path: Path, data: bytes, pr
         read_catalogue(find_dataset("folder"), source, options)
 
 
+def test_clips_that_the_split_file_lacks_are_left_out_and_counted(tmp_path: Path) -> None:
+    source = open_source(str(songs(tmp_path / "songs")))
+    options = {"csv": "songs.csv", "name": "mine"}
+    ids = [clip.id for clip in read_catalogue(find_dataset("folder"), source, options).clips]
+    path = tmp_path / "splits.csv"
+    path.write_bytes(write_splits({clip: Part("train") for clip in ids[2:]}))
+    options["splits"] = str(path)
+    catalogue = read_catalogue(find_dataset("folder"), source, options)
+    assert [clip.id for clip in catalogue.clips] == ids[2:]
+    (warning,) = catalogue.warnings
+    assert warning == f"{path} lacks 2 of 16 clips, the first is {ids[0]}: they are left out"
+
+
 def test_part_that_got_nothing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = make_tones(tmp_path / "tones", num_clips=3)
     flags = ["--out", str(tmp_path / "splits.csv"), "--parts", "train=100,test=1"]

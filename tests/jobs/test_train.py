@@ -91,7 +91,7 @@ def test_one_process_trains_and_leaves_result_and_checkpoint(
     result = load_result(tmp_path)
     check_result(result, num_processes=1, num_steps=10)
     printed = capsys.readouterr().out
-    assert "40 clips an epoch, 10 steps in 2 epochs, 1 process(es) on" in printed
+    assert "40 clips an epoch, 10 steps in 2 epochs, 1 process on" in printed
     assert f"{result.metrics.accuracy:.1%} of 21 clips (chance 33.3%)" in printed
     assert str(tmp_path) in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt", "result.json"]
@@ -105,7 +105,7 @@ def test_two_processes_score_each_clip_once_and_one_process_can_go_on(
 ) -> None:
     done = torchrun(*arguments_for(url, tmp_path, "--epochs", "2"), num_processes=2)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("2 process(es) on") == 1  # rank 0 alone speaks
+    assert done.stdout.count("2 processes on") == 1  # rank 0 alone speaks
     first = load_result(tmp_path)
     check_result(first, num_processes=2, num_steps=10)
     check_that_the_checkpoint_scores_as_the_run_did(url, tmp_path, epochs=2)

@@ -78,7 +78,7 @@ def test_duplicates_are_notes_not_failures(
     write_dataset(tmp_path, clips)
     assert verify(str(tmp_path)) == 0
     output = capsys.readouterr().out
-    assert "note: 1 clips hold the audio of another clip, the first is made+001" in output
+    assert "note: 1 clip with the audio of another clip, the first is made+001" in output
     assert "note: 1 groups lie in more than one split, the first is ann: test 1, train 1" in output
 
 

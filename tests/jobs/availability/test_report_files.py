@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,7 @@ from jobs.availability.card import dataset_card
 from jobs.availability.listing import listing_table
 from jobs.availability.report_files import write_report_files
 from jobs.availability.report_page import render_availability
+from jobs.availability.report_plots import named_dots
 from jobs.availability.standing import STATES
 from jobs.availability.survey import DatasetFacts, Survey, take_survey
 from jobs.catalogues.catalogue import ClipRef
@@ -27,7 +29,7 @@ FACTS = DatasetFacts(
     licence="CC0",
     citation="Nobody 2026",
     digest="f00d",
-    audio="flac 32000 Hz",
+    audio={"format": "flac 32000 Hz"},
     tools="melstream: 0.1.0",
 )
 
@@ -123,7 +125,7 @@ def test_same_survey_gives_the_same_bytes(folder: Path) -> None:
 
 
 def test_untrusted_text_is_no_markup_in_page_and_card() -> None:
-    evil = replace(FACTS, title=EVIL, licence=EVIL, citation=EVIL, audio=EVIL, tools=EVIL)
+    evil = replace(FACTS, title=EVIL, licence=EVIL, citation=EVIL, audio={EVIL: EVIL}, tools=EVIL)
     told = survey(evil, labels=(EVIL, "ca|t\n# x", "r`ain"))
     page, card = render_availability(told), dataset_card(told)
     assert "<script>" not in page
@@ -170,3 +172,18 @@ def test_split_whose_name_leads_out_of_the_folder_is_refused(tmp_path: Path) -> 
     with pytest.raises(ShardFormatError, match="a split's name is letters"):
         write_report_files(told, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_classes_in_a_picture_leave_each_other_room() -> None:
+    place_NX = np.array([[0.1, 0.5], [0.1, 0.5], [0.15, 0.51], [0.6, 0.5], [0.1, 0.9], [0.9, 0.9]])
+    far_N = np.array([5.0, 4.0, 3.0, 6.0, 7.0, 1.0])
+    assert named_dots(place_NX, far_N) == [(4, 0), (3, 0), (0, 1)]
+
+
+def test_classes_that_fell_under_the_floor_are_those_that_had_as_many() -> None:
+    assert "classes had 4 clips or more in a split, and have fewer" in render_availability(
+        survey(), floor=4
+    )
+    assert "Every class that had 1,000 clips in a split still has" in render_availability(
+        survey(), floor=1000
+    )

@@ -10,10 +10,7 @@ from loader.features.fused import FusedLogMel
 from tests.loader.features.test_fused import FUSABLE
 from tests.loader.features.test_on_cuda import batch
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 
 @pytest.mark.parametrize("name", FUSABLE)

@@ -6,10 +6,7 @@ import torch
 from loader.features import LogMel, Mfcc, MfccConfig, presets, sliding_cmvn
 from tests.loader.features.waves import structured_wave_T
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 
 
 def batch(sample_rate_hz: int) -> tuple[torch.Tensor, torch.Tensor]:
