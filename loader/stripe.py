@@ -11,8 +11,8 @@ So all ranks have equally many steps, known beforehand, and a run that is resume
 world or batch size goes on at the cursor with exactly the samples that are left.
 
 Within a step, a rank gets the samples of neighbouring streams (see `loader.plan`), so that it keeps
-to its own shards. Only where a rank would so get two copies of one clip, the step's samples are
-dealt to the ranks in turn, equal ones one after the other.
+to its own shards. Only clips of which a rank would so get two copies, and as many others in their
+place, go to other ranks, see `loader.twins`.
 
 Axes: M places of the order, S steps, Q samples of a step on all ranks, B rows of a batch.
 """
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from loader.config import Tail
 from loader.plan import EpochOrder
+from loader.twins import ranks_of_units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +114,10 @@ class Stripe:
         identity_SU = order.identities_M[within_SU].astype(np.int64)
         if self.tail == "pad":
             identity_SU[head_SU >= len(order)] = -1 - head_SU[head_SU >= len(order)]
-        by_rank_SRU = np.take_along_axis(identity_SU, all_SU, axis=1).reshape(
-            num_steps, self.num_ranks, num_units
-        )
+        identity_SU = np.take_along_axis(identity_SU, all_SU, axis=1)
+        by_rank_SRU = identity_SU.reshape(num_steps, self.num_ranks, num_units)
         has_twins_S = (np.diff(np.sort(by_rank_SRU, axis=2), axis=2) == 0).any(axis=(1, 2))
-        by_identity_SU = np.argsort(identity_SU[has_twins_S], axis=1, kind="stable")
-        # Twins are neighbours in sorted order: dealt in turn, W of them go to W ranks.
-        dealt_SU[has_twins_S] = np.sort(by_identity_SU[:, self.rank :: self.num_ranks], axis=1)
+        is_mine_TU = ranks_of_units(identity_SU[has_twins_S], self.num_ranks) == self.rank
+        mine_TU = all_SU[has_twins_S][is_mine_TU].reshape(-1, num_units)
+        dealt_SU[has_twins_S] = np.sort(mine_TU, axis=1)
         return dealt_SU
