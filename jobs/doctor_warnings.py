@@ -144,8 +144,9 @@ def _about_clips(diagnosis: Diagnosis, config: LoaderConfig) -> Iterator[str]:
         )
     if lengths.largest_clip_num_bytes > _HUGE_CLIP_BYTES:
         yield (
-            f"the largest clip has {human_bytes(lengths.largest_clip_num_bytes)}, which is read "
-            "whole for each crop; cut such clips when ingesting"
+            f"the largest clip has {human_bytes(lengths.largest_clip_num_bytes)}: crops of it are "
+            "read alone only as FLAC in a folder or the cache, else all of it for each; cut such "
+            "clips when ingesting"
         )
 
 

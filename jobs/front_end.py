@@ -1,9 +1,8 @@
 """From a batch of samples to the network's input, on the device. Axes: B clips, T samples."""
 
-import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from loader.features import LogMel, LogMelConfig, Preset, Standardize, presets
 from loader.features.presets import log_mel_preset
 from loader.randomness import Operation, sample_ids, sample_uniform
 from shardwriter.errors import ConfigError
+from shardwriter.json_form import parse_json
 from shardwriter.schema import FeatureFormat
 from shardwriter.storage import Store
 
@@ -178,15 +178,26 @@ def with_statistics(config: FrontEndConfig, store: Store) -> FrontEndConfig:
 
     Raises:
         ConfigError: it did not, or for other features.
+        ShardFormatError: the file is no JSON.
     """
     name = statistics_name(config.preset)
     way_out = f"run `melstream stats {store.url} --preset {config.preset}` first"
     if not store.exists(name):
         raise ConfigError(f"no {name} in {store.url}: {way_out}")
-    row: dict[str, Any] = json.loads(store.read(name))
-    if len(row.get("mean", ())) != config.log_mel.num_mels:
+    row = parse_json(store.read(name), where=f"{store.url}/{name}")
+    mean_M, std_M = (_numbers(row.get(key)) for key in ("mean", "std"))
+    if not len(mean_M) == len(std_M) == config.log_mel.num_mels or min(std_M) <= 0:
         raise ConfigError(f"{store.url}/{name} is not of these features: {way_out}")
-    return replace(config, mean_M=tuple(row["mean"]), std_M=tuple(row["std"]))
+    return replace(config, mean_M=mean_M, std_M=std_M)
+
+
+def _numbers(values: object) -> tuple[float, ...]:
+    """Return a list of finite numbers; nothing where it is something else."""
+    if not isinstance(values, list):
+        return ()
+    # Written so that NaN, which compares false with everything, is refused too.
+    is_finite = [type(each) in (int, float) and abs(each) <= sys.float_info.max for each in values]
+    return tuple(map(float, values)) if all(is_finite) else ()
 
 
 def statistics_name(preset: str) -> str:

@@ -29,7 +29,7 @@ from jobs.optimisation import amp_dtype, cosine_with_warm_up, moving_average, pa
 from jobs.preemption import StopRequest
 from jobs.step_report import StepReport
 from jobs.train_options import TrainOptions
-from jobs.training_data import class_counts, held_out_loader, is_single_label, training_loader
+from jobs.training_data import class_counts, held_out_loader, training_loader
 from loader import World
 from loader.device_pipeline import DevicePipeline
 from loader.feature_batch import FeatureBatch
@@ -95,7 +95,7 @@ class Trainer:
         self.objective = make_objective(
             recipe,
             counts_K=class_counts(self.loader.index).repeat(self.augmentation.num_speeds),
-            is_single_label=is_single_label(self.loader.index),
+            is_single_label=self.loader.index.has_single_labels,
         ).to(device)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.network, recipe.weight_decay), lr=recipe.learning_rate

@@ -88,11 +88,6 @@ def class_counts(index: DatasetIndex) -> Tensor:
     return torch.from_numpy(np.bincount(index.label_ids, minlength=len(index.labels)))
 
 
-def is_single_label(index: DatasetIndex) -> bool:
-    """Tell whether each clip has exactly one label."""
-    return bool((np.diff(index.label_starts) == 1).all())
-
-
 def _settings(**settings: Any) -> LoaderConfig:
     """Return the loader's settings; what it refuses, the command line asked for."""
     try:

@@ -15,7 +15,7 @@ spread      copies laid far apart
 groups      batches of P groups with U clips each
 plan        the global order of an epoch
 sampling    from the settings to each epoch's order
-stripe      how the order is dealt to ranks
+stripe      how the order is dealt to ranks (twins: so that no batch holds a clip twice)
 exposure    how often each class comes: intended, planned, delivered
 reservoir   class balance in streams without an index
 crop        where the window of each clip lies

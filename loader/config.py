@@ -196,8 +196,14 @@ def _check_choices(config: LoaderConfig) -> None:
         value = getattr(config, name)
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-    if config.noise is not None and not isinstance(config.noise, NoiseConfig):
-        raise ValueError(f"noise must be a NoiseConfig or None, got {config.noise!r}")
+    for name, kind, article in (
+        ("noise", NoiseConfig, "a NoiseConfig"),
+        ("balance", Balance, "an InverseFrequency, RepeatFactor or EffectiveNumber"),
+        ("group_batches", GroupBatches, "a GroupBatches"),
+    ):
+        value = getattr(config, name)
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"{name} must be {article} or None, got {value!r}")
     for name in ("shuffle", "verify_checksums"):
         value = getattr(config, name)
         if not isinstance(value, bool):

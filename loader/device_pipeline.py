@@ -78,6 +78,7 @@ class DevicePipeline:
             # What was made ahead is lost with the loop that was left.
             self.loader.load_state_dict(current.state)
         batches = iter(self.loader)
+        self._current = self._place()  # until a batch is handed out: one that is read may fail
         if self._side is None:
             for batch in batches:
                 features = self._features(batch, self.loader.epoch)
@@ -114,7 +115,6 @@ class DevicePipeline:
     def _ahead(self, batches: Iterator[ClipBatch], side: SideStream) -> Iterator[FeatureBatch]:
         staged: deque[tuple[BegunFeatures, _Place]] = deque()
         side.follow()
-        self._current = self._place()  # until a batch is handed out: one that is read may fail
         for batch in batches:
             begun = side.begin(partial(self._features, batch, self.loader.epoch))
             staged.append((begun, self._place()))

@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +160,8 @@ class EpochPipeline:
         """Return the rows that the ranks of this machine get, in the order of use."""
         if len(self._world.ranks_of_node) == self._world.size:
             return order.rows_M[cursor:].astype(np.int64)
-        place_SB = [
-            replace(self._stripe, rank=rank).deal(order, cursor=cursor)
-            for rank in self._world.ranks_of_node
-        ]
-        places = np.sort(np.concatenate(place_SB, axis=1), axis=1).ravel()
-        return order.rows_M[places % len(order)].astype(np.int64)
+        places = self._stripe.deal(order, cursor=cursor, ranks=self._world.ranks_of_node)
+        return order.rows_M[places.ravel() % len(order)].astype(np.int64)
 
     def _steps(self, order: EpochOrder, place_SB: NDArray[np.int64]) -> Iterator[PlannedStep]:
         """Yield this rank's steps, and where the bytes of each come from."""

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
+from functools import partial
 from typing import Generic, TypeVar
 
 from loader.prefetch import THREAD_NAME_PREFIX
@@ -32,9 +33,9 @@ class Planned(Generic[Request]):
 class FetchAhead(Generic[Request]):
     """Fetches what is planned in the order of the plan, while there is room for it.
 
-    Room is given back when the last reader has taken the bytes. A reader that comes for bytes
-    that no thread has begun to fetch fetches them itself, room or no room: so readers never wait
-    for room that only they could free, whatever the order in which they come.
+    Room is given back when the last reader has taken the bytes. For a reader that comes for bytes
+    that no thread has begun to fetch a thread begins, room or no room: so readers never wait for
+    room that only they could free, whatever the order in which they come.
     """
 
     def __init__(
@@ -80,10 +81,7 @@ class FetchAhead(Generic[Request]):
             num_new = min(self._num_threads - self._num_threads_begun, len(planned))
             self._num_threads_begun += num_new
         for _ in range(num_new):
-            # Daemons: a request that hangs must not keep a process from ending.
-            threading.Thread(
-                target=self._work, name=f"{THREAD_NAME_PREFIX}-fetch", daemon=True
-            ).start()
+            _start(self._work)
 
     def take(self, planned: Planned[Request]) -> bytes:
         """Return the bytes, waiting for them if they are not there yet.
@@ -96,7 +94,7 @@ class FetchAhead(Generic[Request]):
             if is_mine:
                 self._begin(planned)
         if is_mine:
-            self._fill(planned)
+            _start(partial(self._fill, planned))
         future = planned.future
         try:
             return future.result()
@@ -129,7 +127,7 @@ class FetchAhead(Generic[Request]):
 
     def _has_room_for_next(self) -> bool:
         while self._queue and self._queue[0].is_begun:
-            self._queue.popleft()  # a reader fetched it itself
+            self._queue.popleft()  # a reader came for it first
         if not self._queue:
             return False
         num_bytes = self._num_bytes_held + self._queue[0].num_bytes
@@ -156,6 +154,11 @@ class FetchAhead(Generic[Request]):
                 planned.future = _DROPPED
                 self._num_bytes_held -= planned.num_bytes
                 self._changed.notify()
+
+
+def _start(work: Callable[[], None]) -> None:
+    """Do it in a daemon, not in a reader's thread: no request that hangs keeps a process alive."""
+    threading.Thread(target=work, name=f"{THREAD_NAME_PREFIX}-fetch", daemon=True).start()
 
 
 def _settle(planned: Planned[Request], outcome: bytes | BaseException) -> None:

@@ -38,7 +38,8 @@ def _pread(_context, _file, _address, _num_bytes, _offset):
 def read_files(room, reads, counts):
     """Read into a room of bytes, one behind the other; note how many each gave, -1 for a failure.
 
-    A read that ends early leaves its place as it is; one that the room has no place for fails.
+    A read that ends early leaves the rest of its place as it is. One that the room has no place for
+    fails, and those behind it are not made: their counts stay as they are.
     """
     start = 0
     for number in range(len(reads)):

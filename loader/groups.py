@@ -4,8 +4,9 @@ Each group's clips are permuted and cut into visits of U; an epoch is all visits
 an order that keeps the visits of one group far apart. A batch takes `batch_size / U` visits.
 
 The shards are read window after window, as without groups: a group's clips are permuted within the
-windows of `open_shards` shards, and a visit's turn is in the window that its last clip comes from.
-Where a group has fewer than U clips in a window, its visits take them from as many as it takes.
+windows of `open_shards` shards, and a visit's turn is in the window of its middle clip. Where a
+group has fewer than U clips in a window, its visits take them from as many as it takes. Streams
+have equally many visits, so that in each step every rank gets those of its own.
 
 Axes: N rows of the index, G groups, V visits, U clips of a visit, R visits of a group in a window,
 L visits of a stream.
@@ -120,13 +121,18 @@ def group_order(
         epoch: Number of the epoch.
     """
     unit = batches.clips_per_group
-    window_N, stream_N = shard_windows(shard_N, policy=policy, seed=seed, epoch=epoch)
+    window_N = shard_windows(shard_N, policy=policy, seed=seed, epoch=epoch)
     clips_N = _by_group(group_N, window_N, policy.shuffle, seed=seed, epoch=epoch)
     size_G = np.bincount(group_N)
     visits = _visits(size_G, batches)
-    last_V = clips_N[(np.cumsum(size_G) - size_G)[visits.group_V] + visits.last_slot_V]
-    window_V, stream_V = window_N[last_V], stream_N[last_V]
+    middle_V = clips_N[(np.cumsum(size_G) - size_G)[visits.group_V] + visits.middle_slot_V]
+    window_V = window_N[middle_V]
     turn_V = _turns(visits.group_V, window_V, policy.shuffle, seed=seed, epoch=epoch)
+    # By window first: of turns alone, those at a window's edge would be in its neighbour's stream.
+    stream_V = np.empty(len(turn_V), dtype=np.int64)
+    stream_V[np.lexsort((turn_V, window_V))] = (
+        np.arange(len(turn_V)) * policy.num_streams // len(turn_V)
+    )
     order_V = _in_order(visits.group_V, stream_V, turn_V, min_spread=-(-policy.min_spread // unit))
     group_V = visits.group_V[order_V]
     slot_VU, copy_VU = _slots(visits.number_V[order_V], size_G[group_V], unit)
@@ -147,28 +153,37 @@ class _Visits:
     group_V: NDArray[np.int64]
     number_V: NDArray[np.int64]
     """Which of its group's visits each is, from 0."""
-    last_slot_V: NDArray[np.int64]
-    """Which of its group's clips is the last that it has for the first time."""
+    middle_slot_V: NDArray[np.int64]
+    """Which of its group's clips is the middle one of those that it has for the first time."""
 
 
 def _visits(size_G: NDArray[np.int64], batches: GroupBatches) -> _Visits:
     visits_G = batches.num_visits_G(size_G)
     group_V = np.repeat(np.arange(len(size_G), dtype=np.int64), visits_G)
     number_V = np.arange(len(group_V)) - (np.cumsum(visits_G) - visits_G)[group_V]
-    last_slot_V = np.minimum((number_V + 1) * batches.clips_per_group, size_G[group_V]) - 1
-    return _Visits(group_V=group_V, number_V=number_V, last_slot_V=last_slot_V)
+    first_V = number_V * batches.clips_per_group
+    stop_V = np.minimum(first_V + batches.clips_per_group, size_G[group_V])
+    return _Visits(group_V=group_V, number_V=number_V, middle_slot_V=(first_V + stop_V - 1) // 2)
 
 
 def _by_group(
     group_N: NDArray[np.int64], window_N: NDArray[np.int64], shuffle: bool, *, seed: int, epoch: int
 ) -> NDArray[np.int64]:
-    """Return all rows, group after group, each window after window, permuted within one."""
-    bits_N = (
-        order_bits(len(group_N), seed=seed, epoch=epoch, stream=OrderStream.SAMPLES)
-        if shuffle
-        else np.zeros(len(group_N), dtype=np.uint64)
-    )
-    return sorted_by(group_N * (int(window_N.max()) + 1) + window_N, bits_N)
+    """Return all rows, group after group, each window after window, permuted within one.
+
+    Half of the groups begin with the last window: a group's visit that is not full is in the window
+    that it ends with, and the first windows should have as many of these as the last.
+    """
+    num_windows = int(window_N.max()) + 1
+    bits_N = np.zeros(len(group_N), dtype=np.uint64)
+    if shuffle:
+        bits_N = order_bits(len(group_N), seed=seed, epoch=epoch, stream=OrderStream.SAMPLES)
+        bits_G = order_bits(
+            int(group_N.max()) + 1, seed=seed, epoch=epoch, stream=OrderStream.DIRECTIONS
+        )
+        is_turned_N = (bits_G >> np.uint64(63)).astype(np.bool_)[group_N]
+        window_N = np.where(is_turned_N, num_windows - 1 - window_N, window_N)
+    return sorted_by(group_N * num_windows + window_N, bits_N)
 
 
 def _turns(
@@ -187,7 +202,7 @@ def _turns(
         shift_V = _unit(bits_V) / 2 - 0.25
     else:
         place_G, shift_V = np.arange(num_groups) / num_groups, np.zeros(len(group_V))
-    # Within a group windows ascend, so that its visits to a window are a run.
+    # Within a group windows ascend or descend, so that its visits to a window are a run.
     is_first_V = (np.diff(group_V, prepend=-1) != 0) | (np.diff(window_V, prepend=-1) != 0)
     first_R = np.flatnonzero(is_first_V)
     run_V = np.cumsum(is_first_V) - 1

@@ -20,9 +20,7 @@ from loader.iteration import Delivery, EpochIterator
 from loader.mixture import open_datasets
 from loader.prefetch import run_ahead
 from loader.quarantine import QuarantinedSample
-from loader.resampling_buffer import (
-    BufferStats,
-)
+from loader.resampling_buffer import BufferStats
 from loader.sampling import Sampling
 from loader.state import LoaderState, bounded
 from loader.stats import LoaderStats

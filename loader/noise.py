@@ -16,7 +16,8 @@ class NoiseConfig:
 
     Whether a clip gets noise, which clip of the noise dataset, which part of it and at which ratio
     depend on (seed, epoch, key, copy) alone, so they are the same on any world, thread or resume.
-    The formula and what happens to overloads: `loader.noise_level.mix_noise`.
+    The formula and what happens to overloads: `loader.noise_level.mix_noise`. Noise that can't be
+    read is an error: the loader's `error_budget` is for clips alone.
     """
 
     url: str

@@ -108,13 +108,11 @@ def epoch_order(
 
 def shard_windows(
     shard_N: NDArray[np.int32], *, policy: OrderPolicy, seed: int, epoch: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cut the shards of an epoch into streams, and these into windows of `open_shards` shards.
+) -> NDArray[np.int64]:
+    """Return the window of `open_shards` shards that each row is in, numbered in their order.
 
-    They are cut as in `epoch_order`, but with the shards of all datasets in one row.
-
-    Returns:
-        The window of each row, numbered in the order of reading, and its stream.
+    The shards are cut into streams, and these into windows, as in `epoch_order`, but with the
+    shards of all datasets in one row.
     """
     one_dataset = np.zeros(int(shard_N.max()) + 1, dtype=np.int32)
     rank_by_shard = _shard_ranks(shard_N, one_dataset, policy, seed=seed, epoch=epoch)
@@ -124,9 +122,7 @@ def shard_windows(
     stream_D = _streams(np.ones(len(shard_N), dtype=np.int64), dataset_D, policy.num_streams)
     window_N = np.empty(len(shard_N), dtype=np.int64)
     window_N[sequence_N] = _groups(dataset_D, stream_D, shard_D, open_shards=policy.open_shards)
-    stream_N = np.empty(len(shard_N), dtype=np.int64)
-    stream_N[sequence_N] = stream_D
-    return window_N, stream_N
+    return window_N
 
 
 def order_of_units(

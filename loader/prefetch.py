@@ -1,6 +1,8 @@
 """The loader's one place for concurrency: jobs run ahead in threads, results come in order."""
 
+import atexit
 import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +13,9 @@ THREAD_NAME_PREFIX = "melstream-loader"
 
 Result = TypeVar("Result")
 Report = TypeVar("Report")
+
+_running: set[Callable[[], None]] = set()
+"""What ends each pass that is under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +45,18 @@ def run_ahead(
 
     An exception of a task is raised where its job's result would have been yielded; of several
     in one job, that of the first task. Whichever way the generator ends (exhausted, an exception,
-    `close()`, garbage collection) its queue is emptied, `on_end` is called, which frees what tasks
-    wait for, and its threads end after the task that each is at. Nobody waits for them: garbage
-    collection may run in one of the threads themselves.
+    `close()`, garbage collection, or with the interpreter) its queue is emptied, `on_end` is
+    called, maybe twice, which frees what tasks wait for, and its threads end after the task that
+    each is at. Nobody waits for them: garbage collection may run in one of the threads themselves.
     """
     pool = ThreadPoolExecutor(num_threads, thread_name_prefix=THREAD_NAME_PREFIX)
     waiting: deque[tuple[Callable[[], Result], list[Future[Report]]]] = deque()
+
+    def end() -> None:
+        pool.shutdown(wait=False, cancel_futures=True)
+        on_end()
+
+    _running.add(end)
     try:
         for job in jobs:
             waiting.append((job.result, [pool.submit(task) for task in job.tasks]))
@@ -56,8 +67,20 @@ def run_ahead(
             on_ask(_num_ready(waiting))
             yield _wait_for(*waiting.popleft())
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        on_end()
+        _running.discard(end)
+        end()
+
+
+def _end_all() -> None:
+    for end in tuple(_running):
+        end()
+
+
+# An interpreter that ends joins the pools' threads, before it calls what `atexit` knows. They may
+# wait for a store that doesn't answer, so that passes are ended first: this is called before the
+# hook by which `concurrent.futures` joins them. Python has no public way to be called there; where
+# it has this one no more, such an end waits until the requests are given up.
+getattr(threading, "_register_atexit", atexit.register)(_end_all)
 
 
 def _num_ready(

@@ -186,7 +186,8 @@ def _shard_url(index: DatasetIndex, shard: int) -> str:
 
 def _append(file: Path, row: dict[str, Any]) -> None:
     """Add a line in one write: ranks of a node may share the file."""
-    line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    # All in ASCII: U+2028 would end a line for some, and a path may hold what has no UTF-8.
+    line = json.dumps(row).encode() + b"\n"
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -201,7 +202,7 @@ def _load(file: Path, index: DatasetIndex) -> dict[int, QuarantinedSample]:
     """Return the listed samples of this dataset, by row; later lines of a sample count."""
     listed: dict[tuple[str, str], QuarantinedSample] = {}
     try:
-        lines = file.read_text().splitlines() if file.exists() else []
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     except (OSError, UnicodeDecodeError) as err:
         raise ConfigError(f"can't read quarantine_file {file}: {err}") from err
     for number, line in enumerate(lines, 1):

@@ -34,6 +34,7 @@ class OrderStream(IntEnum):
     COPIES = 2
     GROUPS = 3
     VISITS = 4
+    DIRECTIONS = 5
 
 
 class Operation(IntEnum):

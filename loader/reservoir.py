@@ -65,7 +65,8 @@ class ClassReservoirs(Generic[Sample]):
     warm_up: int = 0
     """Samples that come in before the first goes out; this many fewer go out at the end."""
     max_bytes: int | None = None
-    """Bound on the samples held; needs `num_bytes_of`. None: `capacity` is the only bound."""
+    """Bound on the samples held, at least the largest one; needs `num_bytes_of`. None: `capacity`
+    is the only bound."""
     num_bytes_of: Callable[[Sample], int] | None = None
     """Tells a sample's size, e.g. `lambda sample: len(sample["flac"])`."""
     _reservoirs: dict[str, list[_Held[Sample]]] = field(default_factory=dict, init=False)
@@ -88,7 +89,11 @@ class ClassReservoirs(Generic[Sample]):
             )
 
     def resample(self, samples: Iterable[tuple[Sequence[str], Sample]]) -> Iterator[Sample]:
-        """Yield balanced samples for a stream of (labels, sample); ends with the stream."""
+        """Yield balanced samples for a stream of (labels, sample); ends with the stream.
+
+        Raises:
+            ValueError: a sample with labels is larger than `max_bytes`.
+        """
         random = np.random.Philox(key=np.array([self.seed, 0], dtype=np.uint64))
         for labels, sample in samples:
             self._num_in += 1
@@ -111,10 +116,19 @@ class ClassReservoirs(Generic[Sample]):
         )
 
     def _admit(self, labels: tuple[str, ...], sample: Sample) -> None:
-        self._num_unlabelled += not labels
+        if not labels:
+            self._num_unlabelled += 1
+            return
         num_bytes = 0 if self.num_bytes_of is None else self.num_bytes_of(sample)
+        if self.max_bytes is not None and num_bytes > self.max_bytes:
+            # It would push all others out of their reservoirs, and then itself.
+            raise ValueError(
+                f"sample {self._num_in} of the stream, labelled {', '.join(labels)}, has "
+                f"{num_bytes} bytes, more than max_bytes={self.max_bytes} holds at all; raise "
+                "max_bytes to many samples of a class, or leave such samples out of the stream"
+            )
         held = _Held(sample=sample, labels=labels, num_bytes=num_bytes)
-        self._num_bytes_held += num_bytes if labels else 0
+        self._num_bytes_held += num_bytes
         for label in labels:
             reservoir = self._reservoirs.setdefault(label, [])
             if len(reservoir) == self.capacity:

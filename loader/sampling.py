@@ -110,7 +110,7 @@ class Sampling:
         if self.expected_N is not None or self.group_N is not None:
             parts.append(f"min_spread={self.policy.min_spread}")
         if self.group_N is not None:
-            parts.append("windows")  # before, group batches had another order
+            parts.append("even streams")  # before, group batches had another order
         for numbers_N in (self.expected_N, self.group_N):
             if numbers_N is not None:
                 parts.append(hashlib.blake2b(numbers_N.tobytes(), digest_size=8).hexdigest())

@@ -11,8 +11,8 @@ So all ranks have equally many steps, known beforehand, and a run that is resume
 world or batch size goes on at the cursor with exactly the samples that are left.
 
 Within a step, a rank gets the samples of neighbouring streams (see `loader.plan`), so that it keeps
-to its own shards. Only where a rank would so get two copies of one clip, the step's samples are
-dealt to the ranks in turn, equal ones one after the other.
+to its own shards. Only clips of which a rank would so get two copies, and as many others in their
+place, go to other ranks, see `loader.twins`.
 
 Axes: M places of the order, S steps, Q samples of a step on all ranks, B rows of a batch.
 """
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from loader.config import Tail
 from loader.plan import EpochOrder
+from loader.twins import ranks_of_units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,26 +64,35 @@ class Stripe:
         """Return how many samples of the order are used up `num_steps` steps after `cursor`."""
         return min(cursor + num_steps * self.samples_per_step, num_total)
 
-    def deal(self, order: EpochOrder, *, cursor: int) -> NDArray[np.int64]:
+    def deal(
+        self, order: EpochOrder, *, cursor: int, ranks: range | None = None
+    ) -> NDArray[np.int64]:
         """Return the places of the order that this rank gets in each step from `cursor` on.
 
         Places ascend within a step. Past the order's end it begins again at its start, as often
         as it takes; `step` tells these places by their numbers.
 
+        Args:
+            order: Of the epoch.
+            cursor: Where to begin.
+            ranks: Neighbouring ranks, to return what all of them get; `None`: this one.
+
         Returns:
-            Places of shape (S, B), from `cursor` to below `cursor + S * Q`.
+            Places of shape (S, B), for several ranks so many times B, from `cursor` to below
+            `cursor + S * Q`.
         """
+        ranks = range(self.rank, self.rank + 1) if ranks is None else ranks
         num_steps = self.num_steps(len(order) - cursor)
         num_places = num_steps * self.samples_per_step
         place_SQ = np.arange(cursor, cursor + num_places).reshape(num_steps, self.samples_per_step)
         if self.num_ranks == 1 or not num_steps:
-            return place_SQ[:, : self.batch_size]
+            return place_SQ[:, : len(ranks) * self.batch_size]
         # Units of several samples, as the clips of one speaker, stay together: deal their heads.
         head_SU = place_SQ[:, :: order.unit]
-        dealt_SU = self._dealt_units(order, head_SU)
+        dealt_SU = self._dealt_units(order, head_SU, ranks)
         head_SP = np.take_along_axis(head_SU, dealt_SU, axis=1)
         place_SPU = head_SP[:, :, np.newaxis] + np.arange(order.unit, dtype=np.int64)
-        return place_SPU.reshape(num_steps, self.batch_size)
+        return place_SPU.reshape(num_steps, len(ranks) * self.batch_size)
 
     def step(self, order: EpochOrder, place_B: NDArray[np.int64]) -> StepPlan:
         """Return the samples at some places of the order.
@@ -98,11 +108,13 @@ class Stripe:
             is_padding_B=is_past_end_B if self.tail == "pad" else np.zeros_like(is_past_end_B),
         )
 
-    def _dealt_units(self, order: EpochOrder, head_SU: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return which units of each step this rank gets, ascending."""
+    def _dealt_units(
+        self, order: EpochOrder, head_SU: NDArray[np.int64], ranks: range
+    ) -> NDArray[np.int64]:
+        """Return which units of each step some neighbouring ranks get, ascending."""
         within_SU = head_SU % len(order)
         num_steps, num_units = head_SU.shape[0], head_SU.shape[1] // self.num_ranks
-        mine = slice(self.rank * num_units, (self.rank + 1) * num_units)
+        mine = slice(ranks.start * num_units, ranks.stop * num_units)
         if order.num_streams > 1:
             all_SU = np.argsort(order.streams_M[within_SU], axis=1, kind="stable")
         else:
@@ -113,11 +125,11 @@ class Stripe:
         identity_SU = order.identities_M[within_SU].astype(np.int64)
         if self.tail == "pad":
             identity_SU[head_SU >= len(order)] = -1 - head_SU[head_SU >= len(order)]
-        by_rank_SRU = np.take_along_axis(identity_SU, all_SU, axis=1).reshape(
-            num_steps, self.num_ranks, num_units
-        )
+        identity_SU = np.take_along_axis(identity_SU, all_SU, axis=1)
+        by_rank_SRU = identity_SU.reshape(num_steps, self.num_ranks, num_units)
         has_twins_S = (np.diff(np.sort(by_rank_SRU, axis=2), axis=2) == 0).any(axis=(1, 2))
-        by_identity_SU = np.argsort(identity_SU[has_twins_S], axis=1, kind="stable")
-        # Twins are neighbours in sorted order: dealt in turn, W of them go to W ranks.
-        dealt_SU[has_twins_S] = np.sort(by_identity_SU[:, self.rank :: self.num_ranks], axis=1)
+        rank_TU = ranks_of_units(identity_SU[has_twins_S], self.num_ranks)
+        is_mine_TU = (rank_TU >= ranks.start) & (rank_TU < ranks.stop)
+        mine_TU = all_SU[has_twins_S][is_mine_TU].reshape(-1, len(ranks) * num_units)
+        dealt_SU[has_twins_S] = np.sort(mine_TU, axis=1)
         return dealt_SU

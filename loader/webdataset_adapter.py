@@ -7,6 +7,8 @@ an object; what stays broken is an error.
 """
 
 import io
+from collections.abc import Callable
+from functools import partial
 from typing import IO, Any
 
 from loader.connections import Connections
@@ -14,7 +16,7 @@ from loader.range_fetch import RangeFetcher
 from loader.ranges import ByteRange
 from loader.reader_stats import Counters
 from shardwriter.errors import ConfigError, StorageError
-from shardwriter.storage import RemoteStore, S3Options, open_store
+from shardwriter.storage import RemoteStore, S3Options, Store, open_store
 
 SCHEME_PREFIX = "melstream+"
 SCHEMES = ("s3", "http", "https", "file")
@@ -82,13 +84,19 @@ def open_object(
             f"{url!r} names no object; expected {SCHEME_PREFIX}s3://bucket/folder/name.tar"
         )
     store = open_store(folder, options)
-    if not isinstance(store, RemoteStore):
-        return io.BytesIO(store.read(name))
-    fetcher = RangeFetcher(Connections(1), Counters(), max_seconds=timeout_seconds)
+    if isinstance(store, RemoteStore):
+        fetcher = RangeFetcher(Connections(1), Counters(), max_seconds=timeout_seconds)
+        fetch = partial(fetcher.fetch, store, name)
+    else:
+        fetch = partial(_read_local, store, name)
     stream = _RangedStream(
-        fetcher, store, name, num_bytes=store.size(name), piece_bytes=piece_bytes
+        fetch, where=f"{store.url}/{name}", num_bytes=store.size(name), piece_bytes=piece_bytes
     )
     return io.BufferedReader(stream, buffer_size=1 << 16)
+
+
+def _read_local(store: Store, name: str, wanted: ByteRange) -> bytes:
+    return store.read_range(name, wanted.start, len(wanted))
 
 
 class _RangedStream(io.RawIOBase):
@@ -96,16 +104,14 @@ class _RangedStream(io.RawIOBase):
 
     def __init__(
         self,
-        fetcher: RangeFetcher,
-        store: RemoteStore,
-        name: str,
+        fetch: Callable[[ByteRange], bytes],
         *,
+        where: str,
         num_bytes: int,
         piece_bytes: int,
     ) -> None:
-        self._fetcher = fetcher
-        self._store = store
-        self._name = name
+        self._fetch = fetch
+        self._where = where
         self._num_bytes = num_bytes
         self._piece_bytes = piece_bytes
         self._position = 0
@@ -126,10 +132,10 @@ class _RangedStream(io.RawIOBase):
     def _next_piece(self) -> bytes:
         stop = min(self._position + self._piece_bytes, self._num_bytes)
         wanted = ByteRange(self._position, stop)
-        data = self._fetcher.fetch(self._store, self._name, wanted)
+        data = self._fetch(wanted)
         if len(data) != len(wanted):
             raise StorageError(
-                f"{self._store.url}/{self._name}: expected {self._num_bytes} bytes, got "
+                f"{self._where}: expected {self._num_bytes} bytes, got "
                 f"{self._position + len(data)}; it was cut off while it was read"
             )
         self._position = stop

@@ -66,9 +66,10 @@ class TarShard:
         record = sample.record
         label = record.to_json_bytes()
         audio = _member(f"{record.key}.{record.audio_suffix}", sample.audio)
-        audio_offset = self.num_bytes + _BLOCK_BYTES
-        json_offset = audio_offset + sum(map(len, audio))
-        self._file.append(b"".join((*audio, *_member(f"{record.key}.{JSON_SUFFIX}", label))))
+        json = _member(f"{record.key}.{JSON_SUFFIX}", label)
+        audio_offset = self.num_bytes + len(audio[0])
+        json_offset = self.num_bytes + sum(map(len, audio)) + len(json[0])
+        self._file.append(b"".join((*audio, *json)))
         self._num_samples_by_rate[record.sample_rate_hz] += record.num_samples
         self.rows.append(
             IndexRow(
@@ -109,10 +110,18 @@ def _member(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _header(name: str, num_bytes: int) -> bytes:
-    """Return a member's header; its fields are in POSIX.1-1988, "ustar Interchange Format"."""
+    """Return a member's header; its fields are in POSIX.1-1988, "ustar Interchange Format".
+
+    A name over 100 bytes, as the longest keys have with the suffix of features, stands in a pax
+    header before it (POSIX.1-2001).
+    """
     ascii_name = name.encode("ascii")
-    if not 0 < len(ascii_name) <= _NAME.stop or not 0 <= num_bytes < _MAX_NUM_BYTES:
-        raise ValueError(f"no plain ustar header holds {name!r} of {num_bytes} bytes")
+    if not ascii_name or not 0 <= num_bytes < _MAX_NUM_BYTES:
+        raise ValueError(f"no ustar header holds {name!r} of {num_bytes} bytes")
+    if len(ascii_name) > _NAME.stop:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = num_bytes, 0o644
+        return member.tobuf(tarfile.PAX_FORMAT)
     header = bytearray(_blank_header())
     header[: len(ascii_name)] = ascii_name
     header[_SIZE] = b"%011o\0" % num_bytes

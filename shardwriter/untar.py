@@ -27,10 +27,10 @@ _END_BLOCKS = 2
 _OVERRIDING = ("path", "linkpath", "size", "hdrcharset")
 """Pax fields that a global header may not set: they would rename or resize all members."""
 
+_OUR_KINDS = (MemberKind.FILE, MemberKind.PAX)
 _FOREIGN_KINDS = (
-    MemberKind.FILE,
+    *_OUR_KINDS,
     MemberKind.FOLDER,
-    MemberKind.PAX,
     MemberKind.PAX_GLOBAL,
     MemberKind.LONG_NAME,
 )
@@ -77,8 +77,8 @@ class TarReader:
             source: The tar's bytes.
             num_bytes: Its length; no member may declare more.
             where: The shard, for messages.
-            is_foreign: Also take what our own writer never makes: folders (passed over), pax
-                and GNU headers, tars without magic.
+            is_foreign: Also take what our own writer never makes: folders (passed over), GNU
+                headers, pax headers with more in them than a long name, tars without magic.
         """
         self._source = source
         self._num_bytes = num_bytes
@@ -171,8 +171,8 @@ class TarReader:
 
     def _refuse_by_kind(self, header: TarHeader, start: int, *, is_extended: bool) -> None:
         kind = header.kind
-        is_plain = kind is MemberKind.FILE and header.is_ustar
-        if not is_plain and not (self._is_foreign and kind in _FOREIGN_KINDS):
+        is_ours = kind in _OUR_KINDS and header.is_ustar
+        if not is_ours and not (self._is_foreign and kind in _FOREIGN_KINDS):
             raise self._error(
                 start,
                 f"member {header.raw_name[:200]!r} is {kind.value}"
@@ -196,6 +196,8 @@ class TarReader:
             size = pax_size(records)
         except ValueError as err:
             raise self._error(start, f"{header.kind.value} is damaged: {err}") from err
+        if not self._is_foreign and records.keys() != {"path"}:
+            raise self._error(start, f"a pax header with {sorted(records)}, expected only a path")
         if any(key.startswith("GNU.sparse.") for key in records):
             raise self._error(start, "a sparse file; a shard holds plain files only")
         if header.kind is MemberKind.PAX_GLOBAL and any(key in records for key in _OVERRIDING):

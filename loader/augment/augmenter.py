@@ -63,7 +63,7 @@ class Augmenter:
 
         Raises:
             ConfigError: a bank is missing or has another rate, a frequency lies above half the
-                sample rate, or `num_mels` is missing.
+                sample rate, or `num_mels` is missing or too small.
         """
         self.recipe = recipe
         self.sample_rate_hz = sample_rate_hz
@@ -73,8 +73,7 @@ class Augmenter:
         self._white_noise: dict[torch.device, Tensor] = {}
         self.banks.check_fit(recipe, sample_rate_hz=sample_rate_hz)
         _check_frequencies(recipe, sample_rate_hz=sample_rate_hz)
-        if recipe.filter_augment is not None and num_mels is None:
-            raise ConfigError("filter_augment needs num_mels: pass the front end's number of bands")
+        _check_num_mels(recipe, num_mels)
 
     def draw(
         self, keys: Sequence[str], *, epoch: int, copies_B: NDArray[np.int64] | None = None
@@ -196,6 +195,19 @@ class Augmenter:
 
 def _clips(bank: ClipBank | None, epoch: int) -> Tensor | None:
     return None if bank is None else bank.at(epoch).clips_NS
+
+
+def _check_num_mels(recipe: AugmentRecipe, num_mels: int | None) -> None:
+    setting = recipe.filter_augment
+    if setting is None:
+        return
+    if num_mels is None:
+        raise ConfigError("filter_augment needs num_mels: pass the front end's number of bands")
+    if setting.max_bands * setting.min_width > num_mels:
+        raise ConfigError(
+            f"filter_augment: {setting.max_bands} bands of at least {setting.min_width} mels don't "
+            f"fit into {num_mels} mels; lower max_bands or min_width"
+        )
 
 
 def _check_frequencies(recipe: AugmentRecipe, *, sample_rate_hz: int) -> None:

@@ -71,13 +71,8 @@ def _partners(draws: Draws, operation: Operation) -> NDArray[np.int64]:
 
 
 def _filter_db(draws: Draws, setting: FilterAugment, *, num_mels: int) -> NDArray[np.float64]:
-    """Return each mel band's gain in dB."""
+    """Return each mel band's gain in dB; the bands fit into the mels, see `Augmenter`."""
     most = setting.max_bands
-    if most * setting.min_width > num_mels:
-        raise ValueError(
-            f"filter_augment: {most} bands of at least {setting.min_width} mels don't fit into "
-            f"{num_mels} mels; lower max_bands or min_width"
-        )
     uniform = draws.uniforms(Operation.FILTER_AUGMENT, 2 + (most - 1) + (most + 1))
     is_on_B = uniform[:, :1] < setting.p
     num_bands_B = whole_within(uniform[:, 1:2], setting.min_bands, most)

@@ -54,14 +54,8 @@ class MelSpectrum(nn.Module):
 
     def forward(self, frames_BFW: Tensor) -> Tensor:
         """Return mel_BMF, not yet standardised; frames may overlap in memory."""
-        is_followed = frames_BFW.requires_grad and torch.is_grad_enabled()
-        if (
-            frames_BFW.device.type == "cpu"
-            and not is_followed
-            and not torch.compiler.is_compiling()
-        ):
-            return self.in_blocks(frames_BFW)
-        return self.at_once(frames_BFW)
+        compute = self.in_blocks if runs_in_blocks(frames_BFW) else self.at_once
+        return compute(frames_BFW)
 
     def at_once(self, frames_BFW: Tensor, place_BFN: Tensor | None = None) -> Tensor:
         """Return mel_BMF from all frames in one go.

@@ -27,7 +27,9 @@ def clip_pcm(number: int) -> np.ndarray:
     return np.round(32767 * wave_T).astype(np.int16)
 
 
-def make_audio(folder: Path, *, num_clips: int = NUM_CLIPS, seed: int = 0) -> str:
+def make_audio(
+    folder: Path, *, num_clips: int = NUM_CLIPS, seed: int = 0, stem: str = "made/"
+) -> str:
     """Every fifth clip is in the split `test`, the others in `train`, three in a shard."""
     settings = Settings(
         name="made",
@@ -39,7 +41,7 @@ def make_audio(folder: Path, *, num_clips: int = NUM_CLIPS, seed: int = 0) -> st
         for number in range(num_clips):
             writer.write_clip(
                 CleanClip(
-                    id=f"made/{number:03d}.wav",
+                    id=f"{stem}{number:03d}.wav",
                     split="test" if number % 5 == 4 else "train",
                     pcm_T=clip_pcm(number + seed),
                     labels=(LABELS[number % 3],),

@@ -16,6 +16,7 @@ from jobs.front_end import FrontEnd, front_end_config, small_log_mel, with_stati
 from loader import LoaderConfig, ShardLoader, World
 from loader.features import LogMel
 from shardwriter import AudioFormat, CleanClip, Settings, ShardWriter
+from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.storage import open_store
 from tests.jobs.builders import TONE_HZ, TONE_LABELS, sound_of
 
@@ -121,6 +122,33 @@ def test_front_end_standardises_by_them(url: str) -> None:
     own_NM = features.mel_BMF.transpose(1, 2)[frame_F < features.num_frames_B[:, None]]
     assert own_NM.mean(dim=0).abs().max() < 1e-3
     assert (own_NM.std(dim=0) - 1).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("mean", [0.0] * 63),
+        ("mean", "0" * 64),
+        ("mean", [float("nan")] * 64),
+        ("std", [0.0] * 64),
+        ("std", [10**400] * 64),
+        ("std", ["1"] * 64),
+        ("std", None),
+    ],
+)
+def test_statistics_that_are_none_are_refused(tmp_path: Path, name: str, values: object) -> None:
+    row = {"mean": [0.0] * 64, "std": [1] * 64}
+    (tmp_path / "stats").mkdir()
+    file = tmp_path / "stats" / "small.json"
+    file.write_text(json.dumps(row))
+    config, store = front_end_config("small", sample_rate_hz=TONE_HZ), open_store(str(tmp_path))
+    assert with_statistics(config, store).std_M == (1.0,) * 64
+    file.write_text(json.dumps({**row, name: values}))
+    with pytest.raises(ConfigError, match=r"small\.json is not of these features: run `melstream"):
+        with_statistics(config, store)
+    file.write_text("{")
+    with pytest.raises(ShardFormatError, match=r"small\.json: not JSON"):
+        with_statistics(config, store)
 
 
 def test_training_asks_for_them_where_they_are_not(

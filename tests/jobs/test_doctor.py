@@ -99,6 +99,20 @@ def test_nonsense_is_refused(url: str, capsys: pytest.CaptureFixture[str], value
     assert "expected inverse[:EXPONENT]" in capsys.readouterr().err
 
 
+def test_very_large_clips_are_warned_about(url: str) -> None:
+    loader = make_loader(url)
+    found = diagnose(loader, CLUSTER)
+    for num_bytes, is_warned in ((50_000_000, False), (60_000_000, True)):
+        lengths = dataclasses.replace(found.lengths, largest_clip_num_bytes=num_bytes)
+        warnings = warnings_about(
+            dataclasses.replace(found, lengths=lengths),
+            loader.config,
+            min_clips=0,
+            free_disk_bytes=None,
+        )
+        assert any("the largest clip has 60.0 MB: " in line for line in warnings) == is_warned
+
+
 def test_a_remote_dataset_needs_a_request_for_each_clip_or_a_cache(
     url: str, tmp_path: Path
 ) -> None:

@@ -51,6 +51,9 @@ VALID: dict[str, Any] = {"url": "x", "split": "train", "batch_size": 4, "crop_se
         ("min_spread", 0),
         ("resampling_buffer_bytes", -1),
         ("datasets", [1]),
+        ("noise", "musan"),
+        ("balance", "uniform"),
+        ("group_batches", {"clips_per_group": 2}),
     ],
 )
 def test_wrong_setting_is_refused_with_its_name_and_value(name: str, value: Any) -> None:

@@ -76,17 +76,19 @@ def test_a_loop_left_behind_any_batch_goes_on_with_the_next(url: str, depth: int
         assert rest == expected[num_taken:]
 
 
-def test_a_batch_that_fails_ahead_loses_none_of_those_before_it(url: str) -> None:
+@pytest.mark.parametrize(("device", "failing"), [("cuda", 0), ("cuda", 1), ("cpu", 0)])
+def test_a_batch_that_fails_loses_none_of_those_not_handed_out(
+    url: str, device: str, failing: int
+) -> None:
     expected = [batch.keys for batch in make_loader(url)]
     failures = [RuntimeError("damaged")]
 
     def fail_once(batch: AudioBatch, epoch: int) -> FeatureBatch:
-        if batch.keys == expected[1] and failures:
+        if batch.keys == expected[failing] and failures:
             raise failures.pop()
         return keys_alone(batch, epoch)
 
-    device = torch.device("cuda")
-    pipeline = DevicePipeline(make_loader(url), fail_once, device=device)
+    pipeline = DevicePipeline(make_loader(url), fail_once, device=torch.device(device))
     before = pipeline.state_dict()
     with pytest.raises(RuntimeError, match="damaged"):
         next(iter(pipeline))

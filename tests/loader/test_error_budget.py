@@ -200,6 +200,17 @@ def test_the_list_is_kept_in_a_file_for_the_next_run(own_dataset_url: str, tmp_p
     assert len(file.read_text().splitlines()) == 1
 
 
+def test_a_list_is_read_again_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    url = make_dataset(tmp_path / "line\u2028end \x85 \udcff")
+    file = tmp_path / "quarantine.jsonl"
+    settings = {"tail": "pad", "error_budget": 1, "quarantine_file": str(file)}
+    loader = make_loader(url, **settings)
+    (bad,) = damage(loader, 6)
+    assert bad not in real_keys(loader)
+    assert make_loader(url, **settings).quarantine() == loader.quarantine()
+    assert len(loader.quarantine()) == 1
+
+
 def test_a_list_of_another_dataset_has_no_effect(tmp_path: Path) -> None:
     file = tmp_path / "quarantine.jsonl"
     sample = {"key": "k", "shard": "s", "offset": 1, "reason": "damaged", "message": "", "epoch": 0}

@@ -122,3 +122,24 @@ def test_closing_frees_who_waits_though_a_request_hangs() -> None:
     source.may_answer.set()
     assert alive_threads_after_waiting() == []
     assert source.asked == [0]
+
+
+def test_closing_frees_a_reader_whose_own_request_hangs() -> None:
+    source = Source()
+    source.may_answer.clear()
+    ahead = FetchAhead(source.fetch, num_threads=1, max_bytes=10)
+    items = planned(2)
+    ahead.plan(items)
+    wait_until(ahead, num_queued=1)
+    with ThreadPoolExecutor(1) as pool:
+        # No thread has begun with it, and there is no room.
+        reader = pool.submit(ahead.take, items[1])
+        for _ in range(2000):
+            if sorted(source.asked) == [0, 1]:
+                break
+            threading.Event().wait(0.005)
+        ahead.close()
+        with pytest.raises(CancelledError):
+            reader.result(10)
+    source.may_answer.set()
+    assert alive_threads_after_waiting() == []

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from loader.groups import GroupBatches, Rest, group_order, groups_of, num_group_draws
 from loader.plan import EpochOrder, OrderPolicy
+from loader.ranges import NetworkCost, is_whole_shard_cheaper
 from loader.stripe import Stripe
 from shardwriter.errors import ConfigError
 from tests.loader.index_builders import make_index
@@ -153,6 +154,46 @@ def test_with_a_stream_for_each_node_nodes_need_different_shards() -> None:
         counts_RS.append(np.bincount(shard_M[stripe.deal(order, cursor=0).ravel()], minlength=80))
     # What a node needs of a shard that the other one reads comes on top of its own bytes.
     assert np.minimum(*counts_RS).sum() <= 0.1 * np.maximum(*counts_RS).sum()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "unit", "num_nodes"),
+    [
+        ([40] * 50, 4, 2),  # as many groups as there are in three batches
+        ([10] * 200, 2, 2),
+        ([60, 100, 140, 240] * 75, 2, 4),  # as unequal as the speakers of VoxCeleb
+        ([60] * 100 + [400] * 4, 2, 2),  # the large groups are twice in most batches
+    ],
+)
+def test_nodes_with_streams_of_their_own_fetch_hardly_more_than_they_need(
+    sizes: list[int], unit: int, num_nodes: int
+) -> None:
+    order = order_of(
+        sizes,
+        GroupBatches(clips_per_group=unit),
+        clips_per_shard=200,
+        open_shards=5,
+        num_streams=num_nodes,
+        min_spread=1024,
+    )
+    assert order.num_streams == num_nodes
+    shard_N = shard_of_rows(sizes, 200)
+    for rank in range(num_nodes):
+        stripe = Stripe(rank=rank, num_ranks=num_nodes, batch_size=64, tail="drop")
+        needed_N = np.unique(order.rows_M[stripe.deal(order, cursor=0)])
+        fetched = [num_fetched(num) for num in np.bincount(shard_N[needed_N]).tolist()]
+        assert sum(fetched) <= 1.1 * len(needed_N)
+
+
+def num_fetched(num_needed: int) -> int:
+    """Clips of 300 kB that come out of a shard of 200: all, or only those that are needed."""
+    is_whole = is_whole_shard_cheaper(
+        shard_num_bytes=200 * 300_000,
+        needed_num_bytes=num_needed * 300_000,
+        num_needed=num_needed,
+        cost=NetworkCost(),
+    )
+    return 200 if is_whole else num_needed
 
 
 def test_a_visit_is_filled_up_from_the_visit_before() -> None:

@@ -185,3 +185,30 @@ raise SystemExit(7)
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (7, b"", b"")
+
+
+def test_interpreter_ends_while_a_store_does_not_answer(dataset_url: str) -> None:
+    script = f"""
+import threading
+from loader import LoaderConfig, ShardLoader, World
+from tests.loader.test_stream_remote import RemoteFolder
+
+class Hanging(RemoteFolder):
+    def read_part(self, *args, **kwargs):
+        if len(self.ranges) > 3:
+            threading.Event().wait()
+        return super().read_part(*args, **kwargs)
+
+config = LoaderConfig(url="x", split="train", batch_size=1, crop_seconds=None)
+iterator = iter(ShardLoader(config, world=World(), store=Hanging({dataset_url!r})))
+next(iterator)
+raise SystemExit(7)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=REPOSITORY,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (7, b"", b"")

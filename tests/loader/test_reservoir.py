@@ -91,7 +91,7 @@ def test_all_others_of_a_full_reservoir_come_between_two_draws_of_a_sample() -> 
 
 
 @bounded()
-@given(label_streams, st.integers(1, 60), st.integers(0, 9))
+@given(label_streams, st.integers(12, 60), st.integers(0, 9))
 def test_no_more_bytes_are_held_than_the_bound(
     labels: list[tuple[str, ...]], max_bytes: int, seed: int
 ) -> None:
@@ -118,6 +118,20 @@ def test_rare_classes_keep_their_samples_where_bytes_are_short() -> None:
     drawn = Counter(labels[number][0] for number in reservoirs.resample(numbered(labels)))
     assert abs(drawn["rare"] / drawn.total() - 0.5) < 0.05
     assert reservoirs.report().num_bytes_held == 50
+
+
+def test_a_sample_larger_than_all_memory_is_an_error_and_pushes_no_other_out() -> None:
+    reservoirs = ClassReservoirs[bytes](
+        capacity=9, max_uses=9, seed=0, max_bytes=100, num_bytes_of=len
+    )
+    stream = [(("rain",), b"x" * 40), ((), b"x" * 101), (("bark", "rain"), b"x" * 101)]
+    drawn = reservoirs.resample(stream)
+    assert [len(next(drawn)), len(next(drawn))] == [40, 40]
+    expected = r"sample 3 of the stream, labelled bark, rain, has 101 bytes.*max_bytes=100"
+    with pytest.raises(ValueError, match=expected):
+        next(drawn)
+    assert reservoirs.report().num_bytes_held == 40
+    assert reservoirs.report().num_unlabelled == 1
 
 
 def test_a_bound_on_bytes_without_sizes_is_refused() -> None:

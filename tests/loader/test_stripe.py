@@ -160,6 +160,26 @@ def test_no_batch_holds_a_clip_twice_when_min_spread_is_the_batch_size(
             assert len(set(rows_B.tolist())) == len(rows_B)
 
 
+@bounded()
+@given(
+    st.lists(st.integers(1, 6), min_size=3, max_size=30),
+    st.integers(1, 3),
+    worlds,
+    st.data(),
+)
+def test_what_some_ranks_get_is_what_each_of_them_gets(
+    copies: list[int], num_streams: int, world: tuple[int, int], data: st.DataObject
+) -> None:
+    order = order_of([1] * len(copies), expected=copies, num_streams=num_streams)
+    ranks = stripes(*world, data.draw(st.sampled_from(TAILS)))
+    cursor = data.draw(st.integers(0, len(order)))
+    first = data.draw(st.integers(0, world[0] - 1))
+    some = range(first, data.draw(st.integers(first + 1, world[0])))
+    together_SB = ranks[0].deal(order, cursor=cursor, ranks=some)
+    each = [ranks[rank].deal(order, cursor=cursor) for rank in some]
+    assert together_SB.tolist() == np.sort(np.concatenate(each, axis=1), axis=1).tolist()
+
+
 def test_nodes_fetch_hardly_more_shards_than_there_are() -> None:
     # 4 nodes of 2 ranks, 4 streams: a node keeps to its stream, and shares its ends with others.
     shard_N = np.repeat(np.arange(200), 32)

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import tarfile
+import tracemalloc
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,19 @@ def test_what_stays_broken_is_an_error_and_no_short_epoch(pattern: str, proxy: F
 def test_local_folders_have_a_scheme_too(folder: Path) -> None:
     with open_object(f"melstream+file://{folder}/train/made-000000.tar") as file:
         assert file.read() == (folder / "train" / "made-000000.tar").read_bytes()
+
+
+def test_of_a_local_shard_too_only_a_piece_is_in_memory(tmp_path: Path) -> None:
+    with (tmp_path / "large.tar").open("wb") as file:
+        file.truncate(64 << 20)
+    tracemalloc.start()
+    try:
+        with open_object(f"melstream+file://{tmp_path}/large.tar", piece_bytes=1 << 20) as file:
+            num_bytes = sum(len(piece) for piece in iter(partial(file.read, 1 << 16), b""))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert num_bytes == 64 << 20
 
 
 @pytest.mark.parametrize("url", ["melstream+s3://bucket/folder/", "melstream+s3://name", "name"])

@@ -7,6 +7,7 @@ import struct
 import tarfile
 import time
 import tracemalloc
+from itertools import starmap
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,16 @@ HOSTILE = {
 def test_hostile_tar_is_refused_by_name(name: str, is_foreign: bool) -> None:
     with pytest.raises(ShardFormatError, match=r"^t\.tar at byte \d+: "):
         read_all(HOSTILE[name], is_foreign=is_foreign)
+
+
+@pytest.mark.parametrize("records", [{}, {b"mtime": b"1"}, {b"path": b"b.flac", b"size": b"0"}])
+def test_a_pax_header_of_ours_says_a_name_and_nothing_else(records: dict[bytes, bytes]) -> None:
+    data = pax(b"".join(starmap(pax_record, records.items()))) + header() + END
+    read_all(data)
+    with pytest.raises(ShardFormatError, match=r"a pax header with .*, expected only a path"):
+        read_all(data, is_foreign=False)
+    long = pax(pax_record(b"path", b"b" * 101)) + header() + END
+    assert read_all(long, is_foreign=False) == [("b" * 101, b"")]
 
 
 def test_compressed_tar_is_named_and_the_way_out_said() -> None:

@@ -3,6 +3,7 @@
 import gc
 import io
 import json
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,17 @@ import pytest
 from loader.features import LogMel
 from loader.features.presets import log_mel_preset
 from loader.features.whole_clips import frames_of_clip, whole_clip_config
-from tests.jobs.feature_builders import RATE_HZ, clip_pcm, make_audio, make_features
+from shardwriter.check import check_shards
+from shardwriter.keys import MAX_KEY_LENGTH, to_key
+from shardwriter.manifest import load_manifest
+from shardwriter.storage import open_store
+from tests.jobs.feature_builders import (
+    RATE_HZ,
+    clip_pcm,
+    features_loader,
+    make_audio,
+    make_features,
+)
 from tests.shardwriter.test_interop import LEAVES_FILES_OPEN, datasets
 
 __all__ = ["datasets"]  # the fixture
@@ -61,6 +72,40 @@ def test_webdataset_decodes_the_features(
     assert [label["id"] for _, label in held] == [f"made/{n:03d}.wav" for n in range(NUM_CLIPS)]
     assert all(values_FM.dtype == np.float16 for values_FM, _ in held)
     check([values_FM for values_FM, _ in held], frames)
+
+
+@LEAVES_FILES_OPEN
+def test_the_longest_keys_are_cached_and_read_by_all(
+    webdataset: Any,
+    datasets: Any,  # the fixture
+    frames: list[np.ndarray],
+    tmp_path: Path,
+) -> None:
+    stem = "made/" + "k" * (MAX_KEY_LENGTH - len(to_key("made/000.wav")))
+    keys = [to_key(f"{stem}{number:03d}.wav") for number in range(NUM_CLIPS)]
+    assert {len(key) for key in keys} == {MAX_KEY_LENGTH}
+    url = make_features(
+        make_audio(tmp_path / "audio", num_clips=NUM_CLIPS, stem=stem), tmp_path / "mels", "ast"
+    )
+    tars = sorted(str(path) for path in (Path(url) / "train").glob("*.tar"))
+    names = [f"{key}.{suffix}" for key in keys for suffix in ("mel.npy", "json")]
+    listed = subprocess.run(["tar", "-tf", tars[0]], capture_output=True, text=True, check=True)
+    assert listed.stdout.splitlines() == names[: 2 * 3]
+    stock = list(webdataset.WebDataset(tars, shardshuffle=False).decode())
+    assert [row["__key__"] for row in stock] == keys
+    check([row["mel.npy"] for row in stock], frames)
+    loaded = datasets.load_dataset(
+        "webdataset", data_files=tars, split="train", cache_dir=str(tmp_path), streaming=True
+    )
+    held = list(loaded)
+    assert [row["__key__"] for row in held] == keys
+    check([row["mel.npy"] for row in held], frames)
+    (batch,) = features_loader(url, batch_size=NUM_CLIPS, crop_seconds=None, shuffle=False)
+    assert list(batch.keys) == keys
+    store = open_store(url)
+    manifest = load_manifest(store)
+    reports = list(check_shards(store, manifest, manifest.shards))
+    assert [report.problems for report in reports] == [()] * 2
 
 
 @pytest.mark.parametrize("streaming", [True, False])

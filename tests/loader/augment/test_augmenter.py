@@ -178,6 +178,13 @@ def test_a_recipe_that_lacks_something_is_refused(made: AugmentRecipe, message: 
         Augmenter(made, sample_rate_hz=RATE_HZ)
 
 
+def test_bands_that_do_not_fit_into_the_mels_are_refused() -> None:
+    made = AugmentRecipe(filter_augment=FilterAugment())
+    with pytest.raises(ConfigError, match="5 bands of at least 6 mels don't fit into 29 mels"):
+        Augmenter(made, sample_rate_hz=RATE_HZ, num_mels=29)
+    Augmenter(made, sample_rate_hz=RATE_HZ, num_mels=30).draw(("a", "b"), epoch=0)
+
+
 def test_a_bank_of_another_rate_or_other_kinds_is_refused() -> None:
     banks = Banks(noise=make_bank(noise_clips(15, 9000)))
     with pytest.raises(ConfigError, match=r"noise of kind 'music', the bank has all"):
