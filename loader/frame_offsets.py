@@ -147,6 +147,10 @@ class FrameOffsets:
             # Two threads may do this for the same shard: it takes less than it would to wait.
             return self._add(shard, self._read(shard))
 
+    def __contains__(self, shard: int) -> bool:
+        """Tell whether a shard was asked for and is not dropped, whether or not it has frames."""
+        return shard in self._shards
+
     def known(self, shard: int) -> ShardFrames | None:
         """Return the frames of a shard if they have been read."""
         try:
@@ -231,14 +235,16 @@ class FramesAhead:
 
     def of_shard(self, shard: int) -> ShardFrames | None:
         """Return the frames of a shard, if they are there by now."""
-        frames = self._offsets.known(shard)
-        if frames is None and shard not in self._asked:
+        if shard in self._offsets:
+            return self._offsets.known(shard)
+        if shard not in self._asked:
             self._asked.add(shard)
             self._fetching.plan([Planned(shard, num_bytes=0, num_readers=1)])
-        return frames
+        return None
 
     def _bring(self, shard: int) -> bytes:
         self._offsets.of_shard(shard)
+        self._asked.discard(shard)  # it may be dropped, and asked for again
         return b""
 
 

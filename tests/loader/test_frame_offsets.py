@@ -1,6 +1,7 @@
 """Where frames begin, by the shards' `.idx`; and what happens where that is missing or wrong."""
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.dataset import DatasetIndex, open_dataset
-from loader.frame_offsets import FrameOffsets, ShardFrames
+from loader.frame_offsets import FrameOffsets, FramesAhead, ShardFrames
 from shardwriter.shard_names import idx_name
 from shardwriter.storage import open_store
 from tests.loader.builders import NUM_CLIPS, clip_pcm, make_dataset
@@ -198,6 +199,23 @@ def test_frames_that_were_asked_for_longest_ago_make_room(
     assert {0, 1, 6, 7} <= set(known)
     assert 2 not in known
     assert 3 not in known
+
+
+def test_frames_that_were_dropped_are_fetched_ahead_again(
+    ten_shards: DatasetIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loader.frame_offsets._MAX_BYTES", sum(sizes(ten_shards)[:3]))
+    offsets = FrameOffsets(ten_shards, max_shards=1)
+    ahead = FramesAhead(offsets)
+    try:
+        for shard in (0, 1, 2, 3, 4, 0):
+            assert ahead.of_shard(shard) is None
+            deadline = time.monotonic() + 20
+            while ahead.of_shard(shard) is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+    finally:
+        ahead.close()
 
 
 def test_frames_of_shards_in_use_are_not_dropped_for_those_of_others(
