@@ -142,6 +142,8 @@ def twice(kind: bytes, data: bytes) -> bytes:
     return changed(data, kind, lambda content: 2 * box(kind, content))
 
 
+LAST_TRACK = FRAGMENTED.rindex(b"tfhd") + 8
+EMPTY_RUN = box(b"trun", struct.pack(">III", 1, 0, 100))
 UNUSUAL = {
     "no movie": changed(PLAIN, b"moov", drop),
     "a movie without a header": changed(FRAGMENTED, b"mvhd", drop),
@@ -190,6 +192,11 @@ UNUSUAL = {
         lambda content: box(b"tfhd", b"\0\2\0\x3a" + content[4:8] + b"\0\0\0\2" + content[8:]),
     ),
     "another track's fragments": patched(FRAGMENTED, b"tfhd", 4, b"\0\0\0\7"),
+    "a fragment of no track": FRAGMENTED[:LAST_TRACK] + b"\0\0\0\7" + FRAGMENTED[LAST_TRACK + 4 :],
+    "a run of no packets": changed(
+        FRAGMENTED, b"tfdt", lambda content: box(b"tfdt", content) + EMPTY_RUN
+    ),
+    "defaults twice": changed(FRAGMENTED, b"mvex", lambda content: box(b"mvex", 2 * content)),
     "a key in a fragment": changed(
         FRAGMENTED, b"tfdt", lambda content: box(b"tfdt", content) + box(b"senc", bytes(8))
     ),
