@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shardwriter.mp4_boxes import Children, UnusualMp4Error, number, version_and_flags, walk
 from shardwriter.mp4_esds import read_decoder_config
 from shardwriter.mp4_fragments import read_fragments
-from shardwriter.mp4_packets import Packets, read_packets, sample_tables
+from shardwriter.mp4_packets import PACKET_SAMPLES, Packets, read_packets, sample_tables
 
 _SOUND = b"soun"
 _ITUNES_NOTE = b"iTunSMPB"
@@ -149,6 +149,10 @@ def _heard(packets: Packets, edit: _Edit, time_scale: int, movie_scale: int) -> 
     num_heard = int(np.searchsorted(packets.starts_P, min(stop, packets.starts_P[-1] + 1)))
     if not num_heard or packets.starts_P[num_heard - 1] < edit.start:
         raise UnusualMp4Error("an edit that hides all")
+    ends_P = packets.starts_P + packets.durations_P
+    num_hidden = int(np.searchsorted(ends_P, edit.start, side="right"))
+    if num_hidden * PACKET_SAMPLES > edit.start:  # FFmpeg drops all samples of each
+        raise UnusualMp4Error("an edit that hides packets of more samples than they last")
     return packets.first(num_heard)
 
 

@@ -156,6 +156,7 @@ UNUSUAL = {
     "composition times": changed(PLAIN, b"sgpd", lambda _: box(b"ctts", bytes(8))),
     "one duration too many": patched(PLAIN, b"stts", 8, struct.pack(">I", 9)),
     "a packet of no time": patched(PLAIN, b"stts", 12, bytes(4)),
+    "a packet of hours": patched(PLAIN, b"stts", 20, b"\x80\0\0\0"),
     "a size too few": patched(PLAIN, b"stsz", 8, struct.pack(">I", 4)),
     "a packet of no bytes": patched(PLAIN, b"stsz", 12, bytes(4)),
     "packets without end": patched(PLAIN, b"stsz", 4, b"\0\0\0\1\xff\xff\xff\xff"),
