@@ -170,6 +170,15 @@ UNUSUAL = {
     "half the speed": patched(PLAIN, b"elst", 16, b"\0\0\x80\0"),
     "another delay by iTunes": noted_by_itunes(PLAIN, itunes_note(2112)),
     "no delay by iTunes": noted_by_itunes(PLAIN, itunes_note(0)),
+    "a note by iTunes where none is looked for": noted_by_itunes(
+        PLAIN, itunes_note(1024)
+    ).replace(b"ilst", b"tags"),
+    "a note by iTunes that is not whole": noted_by_itunes(PLAIN, itunes_note(1024)).replace(
+        b"mean", b"free"
+    ),
+    "a note by iTunes of two tracks": noted_by_itunes(
+        aac(noise(NUM), "no edit", video=True), itunes_note(1024)
+    ),
     "nonsense by iTunes": noted_by_itunes(PLAIN, " 400 0 0"),
     "a secret": PLAIN.replace(b"mp4a", b"enca"),
     "another codec": by_ffmpeg(noise(NUM), RATE, "mp4", "alac"),
