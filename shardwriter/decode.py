@@ -88,7 +88,7 @@ def decode_wave(data: bytes, *, file: str, rules: DecodeRules) -> tuple[Containe
     if rules.cut is None and promised is not None and promised > len(data):
         raise AudioError(
             RejectionReason.TRUNCATED,
-            f"{file}: its header promises {promised} bytes, it has {len(data)}",
+            f"{file} promises {promised} bytes and holds {len(data)}",
         )
     with np.errstate(over="ignore", invalid="ignore"):  # mixing float files that hold nonsense
         decoded = _decode(data, container, file=file, rules=rules)
