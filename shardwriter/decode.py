@@ -112,7 +112,8 @@ def _decode(data: bytes, container: Container, *, file: str, rules: DecodeRules)
         try:
             decoded = decode_with_ffmpeg(data, container, file=file, rules=rules)
         except AudioError as err:
-            raise AudioError(err.reason, f"{refusal.detail}; {err.detail}") from err
+            theirs = err.detail.removeprefix(f"{file}: ")
+            raise AudioError(err.reason, f"{refusal.detail}; {theirs}") from err
     if container is MP3:
         promised = read_mp3_info(data).min_num_samples
     else:
