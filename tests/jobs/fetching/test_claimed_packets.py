@@ -6,15 +6,15 @@ import sys
 import pytest
 
 CHILD = """
-import io, resource
+import io
 from jobs.fetching.excerpt import NoExcerptError, take_excerpt
 from jobs.fetching.prefix import reached_seconds
 from shardwriter.audio import Cut
-from tests.shardwriter.test_hostile_audio import table_of_packets
+from tests.shardwriter.test_hostile_audio import peak_mb, table_of_packets
 
 data = table_of_packets(1 << 25)
 {look}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+print(peak_mb())
 """
 LOOKS = {
     "how far it reaches": "assert reached_seconds(data) == 0",
