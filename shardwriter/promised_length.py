@@ -6,6 +6,9 @@ from shardwriter.mp4_boxes import UnusualMp4Error, headers, number, numbers, ver
 
 _UNKNOWN_SIZES = frozenset({0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF})
 """What recorders that write to a pipe leave in the size field of the audio chunk."""
+_BOXES_OF_FRAGMENTS = frozenset(
+    (b"sidx", b"moof", b"mdat", b"styp", b"emsg", b"prft", b"free", b"skip", b"mfra")
+)
 _W64_RIFF_ID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
 
@@ -36,7 +39,8 @@ def _end_of_fragments(file: memoryview) -> int | None:
     ends, is_fragmented = [0], False
     try:
         for kind, _, content, end in headers(file):
-            ends.append(end)
+            if kind in _BOXES_OF_FRAGMENTS:  # and not what someone has put behind the file
+                ends.append(end)
             is_fragmented |= kind in (b"moof", b"sidx")
             if kind == b"sidx" and end <= len(file):
                 ends.append(end + _num_indexed_bytes(file[content:end]))
