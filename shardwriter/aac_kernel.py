@@ -242,8 +242,7 @@ _TNS_SHORT = np.array(_TNS_MAX_SHORT_BANDS)
 # and tells the part of the table for the bits that follow, and their number.
 _PEEK = 9
 _TOTAL_BITS, _CODE_SHIFT, _SIGNED_SHIFT, _PRESENT_SHIFT = 31, 5, 10, 11
-_QUAD_SHIFT, _QUAD_BITS = 15, 3
-_PAIR_SHIFT, _PAIR_BITS = 15, 6
+_VALUE_SHIFT, _QUAD_BITS, _PAIR_BITS = 15, 3, 6
 _REST_SHIFT = 5
 
 
@@ -286,12 +285,12 @@ def _entry(values: list[int], length: int, *, is_signed: bool) -> int:
     """Return a table's entry; values of a codebook without sign bits have their sign."""
     num_signs = 0 if is_signed else sum(value != 0 for value in values)
     entry = length + num_signs | length << _CODE_SHIFT | (not is_signed) << _SIGNED_SHIFT
-    num_bits, shift = (_QUAD_BITS, _QUAD_SHIFT) if len(values) == 4 else (_PAIR_BITS, _PAIR_SHIFT)
+    num_bits = _QUAD_BITS if len(values) == 4 else _PAIR_BITS
     for place, value in enumerate(values):
         if not is_signed:
             entry |= (value != 0) << (_PRESENT_SHIFT + place)
         index = abs(value) | (value < 0) << (num_bits - 1)
-        entry |= index << (shift + place * num_bits)
+        entry |= index << (_VALUE_SHIFT + place * num_bits)
     return entry
 
 
@@ -605,62 +604,34 @@ def _look_up(table, window):
 
 
 @_inner
-def _write_pair(window, entry, spectrum, i):
+def _write_values(window, entry, num_values, num_bits, powers, spectrum, i):
+    """Write the values of a codeword, whose signs stand behind it."""
     signs = window << np.uint64(entry >> _CODE_SHIFT & 31)
-    has_signs = np.uint64(entry >> _SIGNED_SHIFT & 1) << np.uint64(5)
-    first = np.uint64(entry >> _PAIR_SHIFT & 63)
-    second = np.uint64(entry >> (_PAIR_SHIFT + _PAIR_BITS) & 63)
-    first |= signs >> np.uint64(58) & has_signs
-    signs <<= np.uint64(entry >> _PRESENT_SHIFT & 1)
-    second |= signs >> np.uint64(58) & has_signs
-    spectrum[i] = _PAIR_POWERS[first]
-    spectrum[i + 1] = _PAIR_POWERS[second]
-
-
-@_inner
-def _read_pairs(bits, position, book, spectrum, start, stop):
-    """Read values of the codebooks 5 to 10; two pairs have 34 bits at most."""
-    table = np.uint64(_SPECTRAL_START[book])
-    for i in range(start, stop, 4):
-        window = _window(bits, position)
-        entry = _look_up(table, window)
-        _write_pair(window, entry, spectrum, i)
-        window <<= np.uint64(entry & _TOTAL_BITS)
-        position += entry & _TOTAL_BITS
-        entry = _look_up(table, window)
-        _write_pair(window, entry, spectrum, i + 2)
-        position += entry & _TOTAL_BITS
-    return position
-
-
-@_inner
-def _write_quad(window, entry, spectrum, i):
-    signs = window << np.uint64(entry >> _CODE_SHIFT & 31)
-    has_signs = np.uint64(entry >> _SIGNED_SHIFT & 1) << np.uint64(2)
-    for place in range(4):
-        value = np.uint64(entry >> (_QUAD_SHIFT + place * _QUAD_BITS) & 7)
-        value |= signs >> np.uint64(61) & has_signs
+    has_signs = np.uint64(entry >> _SIGNED_SHIFT & 1) << np.uint64(num_bits - 1)
+    for place in range(num_values):
+        value = np.uint64(entry >> (_VALUE_SHIFT + place * num_bits) & ((1 << num_bits) - 1))
+        value |= signs >> np.uint64(64 - num_bits) & has_signs
         signs <<= np.uint64(entry >> (_PRESENT_SHIFT + place) & 1)
-        spectrum[i + place] = _QUAD_POWERS[value]
+        spectrum[i + place] = powers[value]
 
 
 @_inner
-def _read_quads(bits, position, book, spectrum, start, stop):
-    """Read values of the codebooks 1 to 4; two quads have 40 bits at most."""
+def _read_values(bits, position, book, num_values, num_bits, powers, spectrum, start, stop):
+    """Read the values of codebooks 1 to 10, two codewords at a time: 40 bits at most."""
     table = np.uint64(_SPECTRAL_START[book])
-    for i in range(start, stop - 4, 8):
+    for i in range(start, stop - num_values, 2 * num_values):
         window = _window(bits, position)
         entry = _look_up(table, window)
-        _write_quad(window, entry, spectrum, i)
+        _write_values(window, entry, num_values, num_bits, powers, spectrum, i)
         window <<= np.uint64(entry & _TOTAL_BITS)
         position += entry & _TOTAL_BITS
         entry = _look_up(table, window)
-        _write_quad(window, entry, spectrum, i + 4)
+        _write_values(window, entry, num_values, num_bits, powers, spectrum, i + num_values)
         position += entry & _TOTAL_BITS
-    if (stop - start) & 4:
+    if (stop - start) & num_values:
         window = _window(bits, position)
         entry = _look_up(table, window)
-        _write_quad(window, entry, spectrum, stop - 4)
+        _write_values(window, entry, num_values, num_bits, powers, spectrum, stop - num_values)
         position += entry & _TOTAL_BITS
     return position
 
@@ -673,9 +644,9 @@ def _read_escape_pairs(bits, position, spectrum, start, stop):
         window = _window(bits, position)
         entry = _look_up(table, window)
         position += entry & _TOTAL_BITS
-        _write_pair(window, entry, spectrum, i)
+        _write_values(window, entry, 2, _PAIR_BITS, _PAIR_POWERS, spectrum, i)
         for place in range(2):
-            if (entry >> (_PAIR_SHIFT + place * _PAIR_BITS) & 63) == 16:
+            if (entry >> (_VALUE_SHIFT + place * _PAIR_BITS) & 63) == 16:
                 window = _window(bits, position)
                 num_ones = 0
                 while num_ones <= 8 and np.int64(window << np.uint64(num_ones)) < 0:
@@ -718,8 +689,10 @@ def _read_run(bits, position, book, state, spectrum, start, stop):
     if book == _ESCAPE_BOOK:
         return _read_escape_pairs(bits, position, spectrum, start, stop)
     if book > 4:
-        return _read_pairs(bits, position, book, spectrum, start, stop)
-    return _read_quads(bits, position, book, spectrum, start, stop)
+        return _read_values(
+            bits, position, book, 2, _PAIR_BITS, _PAIR_POWERS, spectrum, start, stop
+        )
+    return _read_values(bits, position, book, 4, _QUAD_BITS, _QUAD_POWERS, spectrum, start, stop)
 
 
 @_inner

@@ -88,7 +88,7 @@ def decode_wave(data: bytes, *, file: str, rules: DecodeRules) -> tuple[Containe
     if rules.cut is None and promised is not None and promised > len(data):
         raise AudioError(
             RejectionReason.TRUNCATED,
-            f"{file}: its header promises {promised} bytes, it has {len(data)}",
+            f"{file} promises {promised} bytes and holds {len(data)}",
         )
     with np.errstate(over="ignore", invalid="ignore"):  # mixing float files that hold nonsense
         decoded = _decode(data, container, file=file, rules=rules)
@@ -112,7 +112,8 @@ def _decode(data: bytes, container: Container, *, file: str, rules: DecodeRules)
         try:
             decoded = decode_with_ffmpeg(data, container, file=file, rules=rules)
         except AudioError as err:
-            raise AudioError(err.reason, f"{refusal.detail}; {err.detail}") from err
+            theirs = err.detail.removeprefix(f"{file}: ")
+            raise AudioError(err.reason, f"{refusal.detail}; {theirs}") from err
     if container is MP3:
         promised = read_mp3_info(data).min_num_samples
     else:

@@ -12,10 +12,9 @@ from shardwriter.aac import AacConfig, decode_aac, read_aac_config
 from shardwriter.decoded import Decoded
 from shardwriter.mixdown import DecodeRules, Mixdown
 from shardwriter.mp4 import Mp4Aac, read_mp4_aac
+from shardwriter.mp4_packets import PACKET_SAMPLES
 
 DECODER = "melstream AAC-LC 1"
-
-_PACKET_SAMPLES = 1024
 
 
 def decode_mp4_aac(data: bytes, *, file: str, rules: DecodeRules) -> Decoded | None:
@@ -39,7 +38,7 @@ def decode_mp4_aac(data: bytes, *, file: str, rules: DecodeRules) -> Decoded | N
         num_channels=config.num_channels,
     )
     num_hidden = track.num_priming_samples or 0
-    wanted = mixdown.window(len(track.sizes_P) * _PACKET_SAMPLES - num_hidden)
+    wanted = mixdown.window(len(track.sizes_P) * PACKET_SAMPLES - num_hidden)
     if not wanted:
         return None
     wave_T = _decode(data, track, config, wanted, channel=rules.channel)
@@ -61,11 +60,11 @@ def _decode(
 ) -> NDArray[np.float32] | None:
     """Decode the packets up to the last that holds wanted samples; none behind it is looked at."""
     num_hidden = track.num_priming_samples or 0
-    num_packets = -(-(wanted.stop + num_hidden) // _PACKET_SAMPLES)
+    num_packets = -(-(wanted.stop + num_hidden) // PACKET_SAMPLES)
     offsets_P, sizes_P = track.offsets_P[:num_packets], track.sizes_P[:num_packets]
     if (offsets_P + sizes_P).max() > len(data):
         return None
-    first, begin = divmod(wanted.start + num_hidden, _PACKET_SAMPLES)
+    first, begin = divmod(wanted.start + num_hidden, PACKET_SAMPLES)
     wave_T = decode_aac(
         np.frombuffer(data, np.uint8),
         offsets_P,
@@ -77,7 +76,7 @@ def _decode(
     if wave_T is None:
         return None
     # The last packet's duration tells where its padding begins.
-    position = num_packets * _PACKET_SAMPLES - num_hidden
+    position = num_packets * PACKET_SAMPLES - num_hidden
     end = int(track.ends_P[num_packets - 1])
-    heard = end if 0 < position - end < _PACKET_SAMPLES else position
+    heard = end if 0 < position - end < PACKET_SAMPLES else position
     return wave_T[begin : begin + max(min(wanted.stop, heard) - wanted.start, 0)]

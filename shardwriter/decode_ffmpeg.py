@@ -10,6 +10,7 @@ import av.error
 from shardwriter.decoded import Decoded
 from shardwriter.errors import AudioError
 from shardwriter.ffmpeg_frames import FrameMixer, is_readable
+from shardwriter.ffmpeg_memory import bound_blocks
 from shardwriter.mixdown import DecodeRules, Mixdown
 from shardwriter.schema import RejectionReason
 from shardwriter.sniff import Container
@@ -37,6 +38,7 @@ def decode_with_ffmpeg(
     """
     if container.demuxer is None:
         raise AudioError(RejectionReason.UNREADABLE, f"{file}: FFmpeg does not read it")
+    bound_blocks()
     try:
         with av.open(
             io.BytesIO(data),

@@ -24,6 +24,8 @@ DECODER = f"libsndfile {soundfile.__libsndfile_version__}"
 _READ_BLOCK_SAMPLES = 1 << 18
 _UNKNOWN_LENGTH = _READ_BLOCK_SAMPLES << 20
 """libsndfile gives numbers over this where a header states no length."""
+_NO_SUCH_FILE = 7
+"""libsndfile's error code where its MP3 decoder finds no frame, too; these files are in memory."""
 _EXACT_AS_INT16 = frozenset(
     {"PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32"}
 )
@@ -51,9 +53,7 @@ def decode_with_libsndfile(
             full_scale = _read(sound, mixdown, digest=digest)
             promised, subtype = sound.frames, sound.subtype
     except soundfile.SoundFileError as err:
-        raise AudioError(
-            RejectionReason.UNREADABLE, f"{file}: libsndfile says: {_one_line(err)}"
-        ) from err
+        raise AudioError(RejectionReason.UNREADABLE, f"{file}: {_refusal(err)}") from err
     mp3 = read_mp3_info(data) if subtype.startswith("MPEG_LAYER") else None
     if mp3 is not None:
         promised = mp3.min_num_samples  # libsndfile's is a guess from the bit rate
@@ -134,5 +134,7 @@ class _FlacDigest:
             )
 
 
-def _one_line(err: soundfile.SoundFileError) -> str:
-    return " ".join(re.sub(r"Error opening <[^>]*>: ", "", str(err)).split())
+def _refusal(err: soundfile.SoundFileError) -> str:
+    if isinstance(err, soundfile.LibsndfileError) and err.code == _NO_SUCH_FILE:
+        return "libsndfile finds no sound in it"
+    return "libsndfile says: " + " ".join(re.sub(r"Error opening <[^>]*>: ", "", str(err)).split())

@@ -80,11 +80,13 @@ def _channels(
 ) -> Sequence[npt.NDArray[Any]]:
     """Return the samples of each channel, without a copy: the arrays keep the frame alive."""
     planes: list[npt.NDArray[Any]]
-    num_samples = frame.samples
+    num_samples, num_channels = frame.samples, frame.layout.nb_channels
     if is_planar:
-        planes = [np.frombuffer(memoryview(plane), dtype, num_samples) for plane in frame.planes]
+        # PyAV 18.1 counts planes up to an empty one: where there are eight or more, none is, and
+        # what it takes for further ones lies anywhere.
+        held = frame.planes[:num_channels]
+        planes = [np.frombuffer(memoryview(plane), dtype, num_samples) for plane in held]
     else:
-        num_channels = frame.layout.nb_channels
         packed = np.frombuffer(memoryview(frame.planes[0]), dtype, num_samples * num_channels)
         planes = list(packed.reshape(-1, num_channels).T)
     if dtype is _UINT8:

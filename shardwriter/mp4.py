@@ -7,7 +7,6 @@ track of sound, in tables or in fragments, with one edit at most, which hides th
 that FFmpeg's demuxer gives, so that a file is as long whoever reads it.
 """
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +15,10 @@ from numpy.typing import NDArray
 from shardwriter.mp4_boxes import Children, UnusualMp4Error, number, version_and_flags, walk
 from shardwriter.mp4_esds import read_decoder_config
 from shardwriter.mp4_fragments import read_fragments
-from shardwriter.mp4_packets import Packets, read_packets, sample_tables
+from shardwriter.mp4_itunes import noted_delay
+from shardwriter.mp4_packets import PACKET_SAMPLES, Packets, read_packets, sample_tables
 
 _SOUND = b"soun"
-_ITUNES_NOTE = b"iTunSMPB"
-_ITUNES_DELAY = re.compile(
-    rb"iTunSMPB.{4}data.{8} 0{8} ([0-9A-F]{8}) [0-9A-F]{8} [0-9A-F]{16}", re.DOTALL
-)
-"""What Apple's encoders note beside the edit: delay, padding and length, in samples."""
-_MAX_ITUNES_DELAY = 16_383
 _UNIT_RATE = 1 << 16
 
 
@@ -95,7 +89,7 @@ def _read(file: memoryview) -> Mp4Aac:
         offsets_P=packets.offsets_P,
         sizes_P=packets.sizes_P,
         ends_P=packets.starts_P + packets.durations_P - start,
-        num_priming_samples=_num_priming(bytes(movies[0]), start) or None,
+        num_priming_samples=_num_priming(movies[0], start) or None,
     )
 
 
@@ -149,15 +143,18 @@ def _heard(packets: Packets, edit: _Edit, time_scale: int, movie_scale: int) -> 
     num_heard = int(np.searchsorted(packets.starts_P, min(stop, packets.starts_P[-1] + 1)))
     if not num_heard or packets.starts_P[num_heard - 1] < edit.start:
         raise UnusualMp4Error("an edit that hides all")
+    ends_P = packets.starts_P + packets.durations_P
+    num_hidden = int(np.searchsorted(ends_P, edit.start, side="right"))
+    if num_hidden * PACKET_SAMPLES > edit.start:  # FFmpeg drops all samples of each
+        raise UnusualMp4Error("an edit that hides packets of more samples than they last")
     return packets.first(num_heard)
 
 
-def _num_priming(movie: bytes, start: int) -> int:
+def _num_priming(movie: memoryview, start: int) -> int:
     """Return the samples that the edit hides, or that iTunes notes; FFmpeg believes iTunes."""
-    if _ITUNES_NOTE not in movie:
+    delay = noted_delay(movie)
+    if delay is None:
         return start
-    notes = _ITUNES_DELAY.findall(movie)
-    delay = int(notes[0], 16) if len(notes) == movie.count(_ITUNES_NOTE) == 1 else 0
-    if not 0 < delay <= _MAX_ITUNES_DELAY or start not in (0, delay):
-        raise UnusualMp4Error("a note by iTunes that says something else")
+    if start not in (0, delay):
+        raise UnusualMp4Error("a note by iTunes that says something else than the edit")
     return delay

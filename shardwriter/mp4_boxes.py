@@ -4,6 +4,7 @@ A box is the memoryview of its content: what is read of it can't lie outside of 
 """
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -40,18 +41,32 @@ def walk(container: memoryview, *, may_be_cut: bool = False) -> list[PlacedBox]:
         UnusualMp4Error: a box doesn't fit, or there are too many.
     """
     boxes: list[PlacedBox] = []
-    start, end = 0, len(container)
-    while start < end:
-        size, header, kind = _read_header(container, start)
-        if start + size > end:
+    for kind, start, content, end in headers(container):
+        if end > len(container):
             if may_be_cut:
                 break
             raise UnusualMp4Error("a box is longer than what holds it")
-        boxes.append(PlacedBox(kind, start, container[start + header : start + size]))
-        if len(boxes) > _MAX_BOXES:
-            raise UnusualMp4Error(f"over {_MAX_BOXES} boxes")
-        start += size
+        boxes.append(PlacedBox(kind, start, container[content:end]))
     return boxes
+
+
+def headers(container: memoryview) -> Iterator[tuple[bytes, int, int, int]]:
+    """Yield the kind of each box, its first byte, that of its content, and where it ends.
+
+    The last one may end behind the container; it has no kind if its header is cut.
+
+    Raises:
+        UnusualMp4Error: a box is shorter than its header, or there are too many.
+    """
+    start = 0
+    for _ in range(_MAX_BOXES):
+        if start >= len(container):
+            return
+        size, header, kind = _read_header(container, start)
+        yield kind, start, start + header, start + size
+        start += size
+    if start < len(container):
+        raise UnusualMp4Error(f"over {_MAX_BOXES} boxes")
 
 
 def _read_header(container: memoryview, start: int) -> tuple[int, int, bytes]:

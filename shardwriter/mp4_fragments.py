@@ -1,6 +1,6 @@
 """Where the packets of an MP4 in fragments lie (ISO/IEC 14496-12, 8.8)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,14 +55,15 @@ def read_fragments(fragments: list[PlacedBox], extends: Children, *, track_id: i
     Raises:
         UnusualMp4Error: a fragment is broken, or says something beyond what is read.
     """
-    tracks = [box for box in extends.all(b"trex") if number(box, 4) == track_id]
-    if len(tracks) != 1:
-        raise UnusualMp4Error(f"{len(tracks)} defaults for the track")
-    defaults = _Defaults(base=0, duration=number(tracks[0], 12), size=number(tracks[0], 16))
+    tracks = {number(box, 4): box for box in extends.all(b"trex")}
+    own = tracks.get(track_id)
+    if own is None or len(tracks) < len(extends.all(b"trex")):
+        raise UnusualMp4Error("a track without defaults, or with several")
+    defaults = _Defaults(base=0, duration=number(own, 12), size=number(own, 16))
     runs: list[Packets] = []
     num_packets = 0
     for fragment in fragments:
-        for run in _runs(fragment, defaults, track_id):
+        for run in _runs(fragment, defaults, track_id, tracks.keys() - {track_id}):
             runs.append(run)
             num_packets += len(run.sizes_P)
             if num_packets > MAX_PACKETS:
@@ -79,12 +80,16 @@ def read_fragments(fragments: list[PlacedBox], extends: Children, *, track_id: i
     return packets
 
 
-def _runs(fragment: PlacedBox, defaults: _Defaults, track_id: int) -> Iterator[Packets]:
+def _runs(
+    fragment: PlacedBox, defaults: _Defaults, track_id: int, others: Set[int]
+) -> Iterator[Packets]:
     for place, box in enumerate(Children(fragment.content).all(b"traf")):
         part = Children(box)
         header = part.one(b"tfhd")
-        if number(header, 4) != track_id:
+        if number(header, 4) in others:
             continue
+        if number(header, 4) != track_id:
+            raise UnusualMp4Error("a fragment of no track")
         if not part.kinds() <= _READ | GROUPS:
             raise UnusualMp4Error(f"a fragment with {part.kinds() - _READ - GROUPS}")
         own = _own_defaults(header, defaults, fragment, is_first=not place)
@@ -133,7 +138,8 @@ def _run(box: memoryview, defaults: _Defaults, time: int) -> Packets:
     version, flags = version_and_flags(box)
     known = _RUN_COLUMNS | _RUN_HAS_OFFSET | _RUN_HAS_FIRST_FLAGS
     count = number(box, 4)
-    if version > 1 or flags & ~known or not flags & _RUN_HAS_OFFSET or count > MAX_PACKETS:
+    is_known = version <= 1 and not flags & ~known and flags & _RUN_HAS_OFFSET
+    if not is_known or not 0 < count <= MAX_PACKETS:
         raise UnusualMp4Error(f"a run of version {version} with flags {flags:#x}, {count} packets")
     offset = defaults.base + _signed(number(box, 8))
     if offset < 0:

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from shardwriter.mixdown import MAX_MONO_SAMPLES
 from shardwriter.mp4_boxes import Children, UnusualMp4Error, number, table
 
-MAX_PACKETS = MAX_MONO_SAMPLES // 1024
-"""Of 1024 samples, as AAC has them: no more is decoded of any file."""
+PACKET_SAMPLES = 1024
+"""Of AAC-LC, but for some in broadcasts, which are left to FFmpeg."""
+MAX_PACKETS = MAX_MONO_SAMPLES // PACKET_SAMPLES
+"""No more is decoded of any file."""
 _MAX_OFFSET = 1 << 62
+_MAX_DURATION = (1 << 31) - 1
+"""FFmpeg takes longer ones for negative, and makes one tick of them."""
 GROUPS = frozenset((b"sgpd", b"sbgp"))
 """Boxes that are passed over: they say from where one has to decode who seeks."""
 _READ = frozenset((b"stsd", b"stts", b"stsc", b"stsz", b"stco", b"co64"))
@@ -44,13 +48,15 @@ class Packets:
         """Look whether FFmpeg, too, would hand them all out in this order.
 
         Raises:
-            UnusualMp4Error: there are none or too many, one is empty or lasts no time, or they
-                go back in time.
+            UnusualMp4Error: there are none or too many, one is empty or lasts no time or hours,
+                or they go back in time.
         """
         if not 0 < len(self.sizes_P) <= MAX_PACKETS:
             raise UnusualMp4Error(f"{len(self.sizes_P)} packets")
         if self.sizes_P.min() == 0 or self.durations_P.min() == 0:
             raise UnusualMp4Error("a packet of no bytes or no time")
+        if self.durations_P.max() > _MAX_DURATION:
+            raise UnusualMp4Error("a packet that lasts for hours")
         if (self.starts_P[1:] <= self.starts_P[:-1]).any():
             raise UnusualMp4Error("packets go back in time")
 

@@ -2,15 +2,20 @@
 
 import struct
 
+from shardwriter.mp4_boxes import UnusualMp4Error, headers, number, numbers, version_and_flags
+
 _UNKNOWN_SIZES = frozenset({0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF})
 """What recorders that write to a pipe leave in the size field of the audio chunk."""
+_BOXES_OF_FRAGMENTS = frozenset(
+    (b"sidx", b"moof", b"mdat", b"styp", b"emsg", b"prft", b"free", b"skip", b"mfra")
+)
 _W64_RIFF_ID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
 
 def promised_num_bytes(data: bytes) -> int | None:
     """Return how many bytes a whole file has at least; None if its header doesn't tell.
 
-    WAV, RF64, W64, AIFF and AU tell.
+    WAV, RF64, W64, AIFF and AU tell, and MP4 in fragments, any number of which would be decoded.
     """
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         return _end_of_wav_data(data)
@@ -24,7 +29,33 @@ def promised_num_bytes(data: bytes) -> int | None:
     if data[:4] == b".snd":
         start, num_bytes = int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")
         return None if num_bytes in _UNKNOWN_SIZES else start + num_bytes
+    if data[4:8] == b"ftyp":
+        return _end_of_fragments(memoryview(data))
     return None
+
+
+def _end_of_fragments(file: memoryview) -> int | None:
+    """Return where the last box of an MP4 in fragments ends, or what an index of them lists."""
+    ends, is_fragmented = [0], False
+    try:
+        for kind, _, content, end in headers(file):
+            if kind in _BOXES_OF_FRAGMENTS:  # and not what someone has put behind the file
+                ends.append(end)
+            is_fragmented |= kind in (b"moof", b"sidx")
+            if kind == b"sidx" and end <= len(file):
+                ends.append(end + _num_indexed_bytes(file[content:end]))
+    except UnusualMp4Error:  # for decoders to judge
+        return None
+    return max(ends) if is_fragmented else None
+
+
+def _num_indexed_bytes(index: memoryview) -> int:
+    """Return how far a segment index reaches behind itself (ISO/IEC 14496-12, 8.16.3)."""
+    version, _ = version_and_flags(index)
+    width = 8 if version else 4
+    first_offset, at = number(index, 12 + width, width), 12 + 2 * width
+    references = numbers(index, at + 4, num_rows=number(index, at + 2, 2), num_columns=3)
+    return first_offset + int((references[:, 0] & 0x7FFFFFFF).sum())
 
 
 def _end_of_wav_data(data: bytes) -> int | None:

@@ -22,6 +22,7 @@ import av
 import av.error
 
 from shardwriter.audio import Cut
+from shardwriter.ffmpeg_memory import bound_blocks
 from shardwriter.sniff import MATROSKA, MP4, Container, sniff
 
 PRE_ROLL_SECONDS: Final = 1.0
@@ -69,6 +70,7 @@ def take_excerpt(file: io.RawIOBase | io.BytesIO, *, head: bytes, cut: Cut) -> E
     container = sniff(head)
     if container is None or container not in _FORMS or cut.stop_seconds is None:
         raise NoExcerptError(f"no excerpts of {container.name if container else 'such files'}")
+    bound_blocks()
     try:
         with av.open(
             file, "r", format=container.demuxer, options=_OPTIONS, metadata_errors="ignore"

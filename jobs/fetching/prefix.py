@@ -6,6 +6,7 @@ import av
 import av.error
 
 from shardwriter.audio import Cut
+from shardwriter.ffmpeg_memory import bound_blocks
 from shardwriter.sniff import sniff
 
 MARGIN_SECONDS = 1.0
@@ -59,6 +60,7 @@ def reached_seconds(data: bytes) -> float:
     if container is None or container.demuxer is None:
         return 0.0
     end = 0.0
+    bound_blocks()
     try:
         with av.open(io.BytesIO(data), "r", format=container.demuxer) as opened:
             if not opened.streams.audio:

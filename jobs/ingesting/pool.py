@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from jobs.compiling import show_compiling
 from jobs.ingesting.making import ClipMaker, Job, Tried, open_maker
+from jobs.ingesting.quiet_libraries import quiet_c_libraries
 from jobs.ingesting.recipe import Recipe
 from shardwriter.errors import MelstreamError
 from shardwriter.heap import keep_freed_memory
@@ -181,6 +182,7 @@ def _open_worker(
 ) -> None:
     os.environ.clear()  # the server may have been started with another environment
     os.environ.update(environment)
+    quiet_c_libraries()
     # Ctrl-C reaches every process of the terminal; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     show_compiling(is_worker=True)  # where it was spawned, not forked

@@ -27,7 +27,7 @@ def by_soundfile(wave_TC: np.ndarray, rate: int, container: str, subtype: str) -
 
 def by_ffmpeg(pcm_TC: np.ndarray, rate: int, container: str, codec: str, **options: str) -> bytes:
     """Encode int16 samples with FFmpeg's muxer and codec of these names."""
-    layout = {1: "mono", 2: "stereo"}[pcm_TC.shape[1]]
+    layout = {1: "mono", 2: "stereo", 8: "7.1", 16: "hexadecagonal"}[pcm_TC.shape[1]]
     frame = av.AudioFrame.from_ndarray(
         np.ascontiguousarray(pcm_TC).reshape(1, -1), format="s16", layout=layout
     )

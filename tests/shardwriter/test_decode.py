@@ -237,6 +237,15 @@ def test_a_tag_in_front_does_not_hide_the_container() -> None:
     assert sniff(tag + by_ffmpeg(PCM, RATE, "adts", "aac")).suffix == "aac"
 
 
+def test_a_refusal_says_what_both_libraries_say_of_the_bytes() -> None:
+    with pytest.raises(AudioError) as caught:
+        run(b"\xff\xfb\x90\x00" + bytes(2000), file="a.mp3")
+    assert caught.value.detail == (
+        "a.mp3: libsndfile finds no sound in it; "
+        "FFmpeg says: Invalid data found when processing input"
+    )
+
+
 def test_headerless_telephone_codecs_go_by_name() -> None:
     assert run(bytes(range(160)), file="digit.g722").source.sample_rate_hz == 16_000
     assert reason(b"\x00" * 160) is RejectionReason.UNREADABLE

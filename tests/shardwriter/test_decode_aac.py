@@ -1,7 +1,11 @@
 """AAC-LC in MP4 comes out as FFmpeg's decoder gives it; what is not plain is left to FFmpeg."""
 
+import struct
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shardwriter.audio import provenance
 from shardwriter.decode import decode_wave
@@ -14,7 +18,17 @@ from shardwriter.mp4 import read_mp4_aac
 from shardwriter.schema import RejectionReason
 from shardwriter.sniff import MP4
 from tests.shardwriter.media import by_ffmpeg, noise, remuxed
-from tests.shardwriter.mp4_files import FORMS, RATE, aac, itunes_note, noted_by_itunes, patched
+from tests.shardwriter.mp4_files import (
+    FORMS,
+    RATE,
+    aac,
+    box,
+    changed,
+    itunes_note,
+    noted_by_itunes,
+    patched,
+)
+from tests.shardwriter.properties import bounded
 
 NUM = 30_011
 TOLERANCE = 2e-6
@@ -142,3 +156,53 @@ def test_what_a_file_does_not_have_is_refused(
     with pytest.raises(AudioError) as caught:
         decode_wave(FILES["plain"], file="clip", rules=rules(**other))
     assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize("duration", [300, 960, 1023, 1024, 1025])
+@pytest.mark.parametrize("start", [0, 512, 1023, 1024, 2112, 5000])
+def test_packets_that_last_shorter_than_their_samples_are_hidden_as_by_ffmpeg(
+    duration: int, start: int
+) -> None:
+    data = patched(FILES["plain"], b"stts", 12, struct.pack(">I", duration))
+    data = patched(data, b"elst", 8, struct.pack(">II", 60_000, start))
+    got = decode_mp4_aac(data, file="clip", rules=rules())
+    if got is None:
+        assert 1024 * (start // duration) > start  # FFmpeg drops more than the edit says
+        return
+    assert_alike(got, by_ffmpeg_only(data))
+
+
+TABLES = (
+    *(b"mvhd", b"tkhd", b"elst", b"mdhd", b"hdlr", b"stsd", b"stts", b"stsc", b"stsz", b"stco"),
+    *(b"tfhd", b"tfdt", b"trun"),
+)
+NUMBERS = st.sampled_from(
+    [*range(8), *range(1020, 1028), 100, 2048, 2112, 44_100, 1 << 16, (1 << 31) - 1, 1 << 31]
+)
+
+
+@bounded(max_examples=500)
+@given(
+    form=st.sampled_from(list(FORMS)),
+    kind=st.sampled_from(TABLES),
+    place=st.integers(0, 8),
+    number=NUMBERS,
+)
+def test_a_number_that_is_changed_is_read_as_by_ffmpeg_or_left_to_it(
+    form: str, kind: bytes, place: int, number: int
+) -> None:
+    data = changed(
+        FILES[form],
+        kind,
+        lambda content: box(
+            kind, content[: 4 * place] + struct.pack(">I", number) + content[4 * place + 4 :]
+        ),
+    )
+    got = decode_mp4_aac(data, file="clip", rules=rules())
+    if got is None:
+        return
+    try:
+        expected = by_ffmpeg_only(data)
+    except AudioError:  # of what says nothing about the sound
+        expected = by_kernel(FILES[form])
+    assert_alike(got, expected)

@@ -103,3 +103,16 @@ def test_a_stream_that_changes_its_channels_is_refused_where_it_does(first: int,
     with pytest.raises(AudioError, match=rf"changes from .* at sample {num_first}$") as caught:
         decode(b"".join(parts), file="a", rules=rules)
     assert caught.value.reason is RejectionReason.UNSUPPORTED
+
+
+@pytest.mark.parametrize("num_channels", [8, 16])
+@pytest.mark.parametrize("channel", [None, 0, 7])
+def test_as_many_channels_are_read_as_there_are(num_channels: int, channel: int | None) -> None:
+    """FFmpeg's frames have room for the places of eight planes, and those of more elsewhere."""
+    pcm_TC = noise(5_000, num_channels=num_channels)
+    data = by_ffmpeg(pcm_TC, RATE, "wv", "wavpack")
+    decoded = decode(data, file="a", rules=DecodeRules(max_seconds=9, channel=channel))
+    assert decoded.source.num_channels == num_channels
+    expected_T = pcm_TC.mean(axis=1) if channel is None else pcm_TC[:, channel]
+    wave_T = decoded.wave_T * (32768 if decoded.wave_T.dtype == np.float32 else 1)
+    assert np.allclose(wave_T, expected_T, rtol=0, atol=0.01)

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from shardwriter.audio import clean_audio
 from shardwriter.errors import AudioError
 from shardwriter.schema import RejectionReason
 from tests.shardwriter.media import by_ffmpeg, by_soundfile, noise
-from tests.shardwriter.mp4_files import aac
+from tests.shardwriter.mp4_files import aac, box, changed
 
 NUM = 4_001
 PCM = noise(NUM)
@@ -202,6 +203,40 @@ def test_headers_that_lie_take_little_memory() -> None:
     # The FLAC's samples are those of its MD5; all others are refused.
     assert results.pop("flac with 2^36 samples") == "truncated"
     assert "audio" not in results.values()
+
+
+def table_of_packets(num: int) -> bytes:
+    """Return an MP4 of 2 kB that claims so many packets, of a byte each."""
+    data = aac(PCM)
+    contents = {
+        b"stsz": struct.pack(">III", 0, 1, num),
+        b"stts": struct.pack(">IIII", 0, 1, num, 1024),
+        b"stsc": struct.pack(">IIIII", 0, 1, 1, num, 1),
+        b"stco": struct.pack(">III", 0, 1, 48),
+    }
+    for kind, content in contents.items():
+        data = changed(data, kind, lambda _, kind=kind, content=content: box(kind, content))
+    return data
+
+
+def peak_mb() -> int:
+    """Most memory that this process ever had; `ru_maxrss` counts what its parent had, too."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) >> 10
+
+
+def test_packets_that_are_only_claimed_take_little_memory() -> None:
+    """FFmpeg's libraries would take 36 bytes for each: 1.2 GB."""
+    child = (
+        "from tests.shardwriter.test_hostile_audio import outcome, peak_mb, table_of_packets\n"
+        "print(outcome(table_of_packets(1 << 25), 'm4a'), peak_mb())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", child], capture_output=True, text=True, timeout=120, check=True
+    )
+    result, peak = done.stdout.split()
+    assert result == "truncated"
+    assert int(peak) < 800
 
 
 def test_a_long_file_is_refused_at_the_bound() -> None:

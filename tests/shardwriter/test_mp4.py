@@ -144,6 +144,8 @@ def twice(kind: bytes, data: bytes) -> bytes:
     return changed(data, kind, lambda content: 2 * box(kind, content))
 
 
+LAST_TRACK = FRAGMENTED.rindex(b"tfhd") + 8
+EMPTY_RUN = box(b"trun", struct.pack(">III", 1, 0, 100))
 UNUSUAL = {
     "no movie": changed(PLAIN, b"moov", drop),
     "a movie without a header": changed(FRAGMENTED, b"mvhd", drop),
@@ -156,6 +158,7 @@ UNUSUAL = {
     "composition times": changed(PLAIN, b"sgpd", lambda _: box(b"ctts", bytes(8))),
     "one duration too many": patched(PLAIN, b"stts", 8, struct.pack(">I", 9)),
     "a packet of no time": patched(PLAIN, b"stts", 12, bytes(4)),
+    "a packet of hours": patched(PLAIN, b"stts", 20, b"\x80\0\0\0"),
     "a size too few": patched(PLAIN, b"stsz", 8, struct.pack(">I", 4)),
     "a packet of no bytes": patched(PLAIN, b"stsz", 12, bytes(4)),
     "packets without end": patched(PLAIN, b"stsz", 4, b"\0\0\0\1\xff\xff\xff\xff"),
@@ -169,6 +172,15 @@ UNUSUAL = {
     "half the speed": patched(PLAIN, b"elst", 16, b"\0\0\x80\0"),
     "another delay by iTunes": noted_by_itunes(PLAIN, itunes_note(2112)),
     "no delay by iTunes": noted_by_itunes(PLAIN, itunes_note(0)),
+    "a note by iTunes where none is looked for": noted_by_itunes(
+        PLAIN, itunes_note(1024)
+    ).replace(b"ilst", b"tags"),
+    "a note by iTunes that is not whole": noted_by_itunes(PLAIN, itunes_note(1024)).replace(
+        b"mean", b"free"
+    ),
+    "a note by iTunes of two tracks": noted_by_itunes(
+        aac(noise(NUM), "no edit", video=True), itunes_note(1024)
+    ),
     "nonsense by iTunes": noted_by_itunes(PLAIN, " 400 0 0"),
     "a secret": PLAIN.replace(b"mp4a", b"enca"),
     "another codec": by_ffmpeg(noise(NUM), RATE, "mp4", "alac"),
@@ -196,6 +208,11 @@ UNUSUAL = {
         lambda content: box(b"tfhd", b"\0\2\0\x3a" + content[4:8] + b"\0\0\0\2" + content[8:]),
     ),
     "another track's fragments": patched(FRAGMENTED, b"tfhd", 4, b"\0\0\0\7"),
+    "a fragment of no track": FRAGMENTED[:LAST_TRACK] + b"\0\0\0\7" + FRAGMENTED[LAST_TRACK + 4 :],
+    "a run of no packets": changed(
+        FRAGMENTED, b"tfdt", lambda content: box(b"tfdt", content) + EMPTY_RUN
+    ),
+    "defaults twice": changed(FRAGMENTED, b"mvex", lambda content: box(b"mvex", 2 * content)),
     "a key in a fragment": changed(
         FRAGMENTED, b"tfdt", lambda content: box(b"tfdt", content) + box(b"senc", bytes(8))
     ),
