@@ -1,6 +1,7 @@
 """Ranks that work together: joining them, and what they tell each other."""
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from shardwriter.errors import ConfigError
 def process_group(world: World) -> Iterator[torch.device]:
     """Join the other ranks, if there are any, and give this one's device.
 
-    NCCL on GPUs, gloo on CPUs.
+    NCCL on GPUs, gloo on CPUs. A network of `distributed` is to be let go of inside the block.
     """
     if torch.cuda.is_available():
         device = torch.device("cuda", world.local_rank)
@@ -34,14 +35,22 @@ def process_group(world: World) -> Iterator[torch.device]:
         yield device
     finally:
         torch.distributed.destroy_process_group()
+        # What the block has let go of may be in cycles, and hold the group, whose threads end with
+        # it. gloo's abort a process that ends while they give a tensor back
+        # (https://github.com/pytorch/pytorch/issues/190489).
+        gc.collect()
 
 
 def distributed(network: nn.Module, *, world: World, device: torch.device) -> nn.Module:
     """Return the network with its gradients averaged over ranks."""
     if world.size == 1:
         return network
-    device_ids = [device] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(network, device_ids=device_ids)
+    if device.type == "cuda":
+        return nn.parallel.DistributedDataParallel(network, device_ids=[device])
+    # PyTorch keeps the group of a network, and gloo's threads, until the process ends: one of its
+    # own is idle by then, see `process_group`.
+    group = torch.distributed.new_group()
+    return nn.parallel.DistributedDataParallel(network, process_group=group)
 
 
 def sum_over_ranks(values: Tensor, world: World) -> Tensor:

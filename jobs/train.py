@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from jobs.augmentation import contents
@@ -41,41 +42,45 @@ def run_training(options: TrainOptions) -> int:
     world = World.from_env()
     _make_folder(options.out)
     with process_group(world) as device:
-        if world.rank == 0:
-            remove_marker(options.out)
-        with stop_requests() as stop:
-            trainer = Trainer(options, world=world, device=device)
-            pairs = None
-            if options.trials is not None:
-                pairs = open_trials(options.trials, trainer.store)
-                if options.recipe.model != "ecapa":
-                    raise ConfigError("--trials compare embeddings, which --model ecapa has")
-            trainer.history.spend("starting", started)
-            _announce(trainer)
-            with open_scalars(options, world=world, step=trainer.step) as scalars:
-                clips_per_second, is_done = _train(trainer, scalars, stop)
-            if not is_done:
-                return _leave(trainer, stop)
-        # From here on a signal ends the process: all steps are saved, a new start only evaluates.
-        scored = trainer.scores()
-        verification: Verification | None = None
-        if pairs is not None:
-            embeddings = trainer.evaluator().embeddings(trainer.held_out_loader)
-            verification = verify_trials(pairs, embeddings)
-        if world.rank == 0:
-            result = make_result(
-                trainer,
-                scored,
-                verification=verification,
-                clips_per_second=clips_per_second,
-                total_seconds=time.perf_counter() - started,
-            )
-            save_result(result, options.out)
-            with open_scalars(options, world=world, step=trainer.step) as scalars:
-                scalars.note_result(result)
-            _print(result, options.out)
-            if options.report:
-                _report(trainer, result)
+        return _run(options, world, device, started)
+
+
+def _run(options: TrainOptions, world: World, device: torch.device, started: float) -> int:
+    if world.rank == 0:
+        remove_marker(options.out)
+    with stop_requests() as stop:
+        trainer = Trainer(options, world=world, device=device)
+        pairs = None
+        if options.trials is not None:
+            pairs = open_trials(options.trials, trainer.store)
+            if options.recipe.model != "ecapa":
+                raise ConfigError("--trials compare embeddings, which --model ecapa has")
+        trainer.history.spend("starting", started)
+        _announce(trainer)
+        with open_scalars(options, world=world, step=trainer.step) as scalars:
+            clips_per_second, is_done = _train(trainer, scalars, stop)
+        if not is_done:
+            return _leave(trainer, stop)
+    # From here on a signal ends the process: all steps are saved, a new start only evaluates.
+    scored = trainer.scores()
+    verification: Verification | None = None
+    if pairs is not None:
+        embeddings = trainer.evaluator().embeddings(trainer.held_out_loader)
+        verification = verify_trials(pairs, embeddings)
+    if world.rank == 0:
+        result = make_result(
+            trainer,
+            scored,
+            verification=verification,
+            clips_per_second=clips_per_second,
+            total_seconds=time.perf_counter() - started,
+        )
+        save_result(result, options.out)
+        with open_scalars(options, world=world, step=trainer.step) as scalars:
+            scalars.note_result(result)
+        _print(result, options.out)
+        if options.report:
+            _report(trainer, result)
     return 0
 
 
