@@ -27,7 +27,8 @@ _LEAST_CLIPS = 8
 """Of a shard, to be worth opening its `.idx`: that takes as long as 4 to 8 crops save."""
 _LEAST_SAVED_BYTES, _MOST_READ = 32 << 10, 0.6
 """A crop is read alone where that saves at least so much, and is no larger part of its clip."""
-_NUM_CONNECTIONS = 2
+_NUM_CONNECTIONS = 8
+"""Those of a short first epoch come within it, so that the second has all."""
 _MAX_BYTES = 128 << 20
 """Of memory, which is enough for some 100,000 clips of 10 s in frames of 1152 samples at 32 kHz.
 Where the shards in use need more, clips of the last ones are read whole."""
