@@ -1,6 +1,5 @@
 """How boto3 asks for the objects of a bucket, learnt from a request of its own, to do the same."""
 
-import functools
 import re
 import threading
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ _LITERAL = "/~"
 """What botocore leaves as it is in keys, beside letters, digits and `_.-`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestForm:
     """What the GET requests of a bucket have in common."""
 
@@ -35,7 +34,7 @@ class RequestForm:
         """`http` or `https`."""
         return self.origin.partition(":")[0]
 
-    @functools.cached_property
+    @property
     def host(self) -> str:
         """The header Host: without a port that goes without saying."""
         parts = urlsplit(self.origin)
