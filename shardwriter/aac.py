@@ -100,8 +100,9 @@ def decode_aac(
     state[kernel.RANDOM] = kernel.SEED
     tail_T = np.zeros(kernel.FRAME, np.float32)
     wave_T = np.empty((len(sizes) - first_frame) * kernel.FRAME, np.float32)
-    # Views, and what can't be written, the kernel would be compiled anew for.
-    data = np.require(data, np.uint8, ["C", "W"])
+    # The kernel would be compiled anew for other arrays. A file's bytes can't be written as a rule.
+    data = np.require(data, np.uint8, ["C"]).view()
+    data.flags.writeable = False
     offsets = np.require(offsets, np.int64, ["C", "W"])
     sizes = np.require(sizes, np.int64, ["C", "W"])
     for start in range(0, len(sizes), _PACKETS_AT_ONCE):
