@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadingOptions:
-    """Settings of the loader, named and meant as in `loader.LoaderConfig`."""
+    """Settings of the loader, named, meant and preset as in `loader.LoaderConfig`.
+
+    That one isn't imported, because torch comes with it and `--help` shows these.
+    """
 
     num_threads: int = 2
     open_shards: int = 16

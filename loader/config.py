@@ -92,7 +92,7 @@ class LoaderConfig:
     cache_dir: str | None = None
     """A folder on a local disk where all processes of a node keep the shards of remote datasets;
     `None` streams them each time, one request a clip. May be shared by datasets and runs."""
-    cache_bytes: int = 100 << 30
+    cache_bytes: int = 100 * 10**9
     """Bound on the cache. It works best with room for `2 * open_shards` shards."""
     fetch_memory_bytes: int = 256 << 20
     """Bound on the encoded audio of remote shards held in memory ahead of the batches."""

@@ -1,14 +1,16 @@
 """What `melstream train` reads, and how: its flags, and the loader that comes of them."""
 
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jobs import cli
+from jobs.loading_options import LoadingOptions
 from jobs.training_commands import train_options
 from jobs.training_data import training_loader
-from loader import ShardLoader, World
+from loader import LoaderConfig, ShardLoader, World
 from shardwriter import AudioFormat, CleanClip, Settings, ShardWriter
 from shardwriter.storage import open_store
 
@@ -54,6 +56,11 @@ def test_flags_of_loading_reach_the_loader(url: str, tmp_path: Path) -> None:
     assert (config.num_threads, config.open_shards, config.num_streams) == (3, 2, 4)
     assert (config.cache_dir, config.cache_bytes) == (str(cache), 500_000_000)
     assert (config.fetch_connections, config.error_budget) == (9, 0.25)
+
+
+def test_loading_is_preset_as_the_loader_s_own() -> None:
+    presets = {field.name: field.default for field in fields(LoaderConfig)}
+    assert asdict(LoadingOptions()).items() <= presets.items()
 
 
 @pytest.mark.parametrize("splits", ["", "a,", "a,a"])
