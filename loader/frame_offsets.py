@@ -143,23 +143,17 @@ class FrameOffsets:
     def of_shard(self, shard: int) -> ShardFrames | None:
         """Return the frames of a shard, read if they aren't there; `None` where they can't be."""
         try:
-            return self._found(shard)
+            return self.found(shard)
         except KeyError:
             # Two threads may do this for the same shard: it takes less than it would to wait.
             return self._add(shard, self._read(shard))
 
-    def __contains__(self, shard: int) -> bool:
-        """Tell whether a shard was asked for and is not dropped, whether or not it has frames."""
-        return shard in self._shards
+    def found(self, shard: int) -> ShardFrames | None:
+        """Return the same without reading.
 
-    def known(self, shard: int) -> ShardFrames | None:
-        """Return the frames of a shard if they have been read."""
-        try:
-            return self._found(shard)
-        except KeyError:
-            return None
-
-    def _found(self, shard: int) -> ShardFrames | None:
+        Raises:
+            KeyError: the shard was not asked for, or has been dropped since.
+        """
         self._shards.move_to_end(shard)
         return self._shards[shard]
 
@@ -236,12 +230,13 @@ class FramesAhead:
 
     def of_shard(self, shard: int) -> ShardFrames | None:
         """Return the frames of a shard, if they are there by now."""
-        if shard in self._offsets:
-            return self._offsets.known(shard)
-        if shard not in self._asked:
-            self._asked.add(shard)
-            self._fetching.plan([Planned(shard, num_bytes=0, num_readers=1)])
-        return None
+        try:
+            return self._offsets.found(shard)
+        except KeyError:
+            if shard not in self._asked:
+                self._asked.add(shard)
+                self._fetching.plan([Planned(shard, num_bytes=0, num_readers=1)])
+            return None
 
     def _bring(self, shard: int) -> bytes:
         self._offsets.of_shard(shard)

@@ -180,7 +180,7 @@ def test_frames_of_all_shards_stay_while_there_is_memory(ten_shards: DatasetInde
     kept = [offsets.of_shard(shard) for shard in range(10)]
     assert None not in kept
     assert all(offsets.of_shard(shard) is kept[shard] for shard in range(10))
-    assert all(offsets.known(shard) is kept[shard] for shard in range(10))
+    assert all(offsets.found(shard) is kept[shard] for shard in range(10))
 
 
 def test_frames_that_were_asked_for_longest_ago_make_room(
@@ -195,10 +195,10 @@ def test_frames_that_were_asked_for_longest_ago_make_room(
             frames.num_bytes for frames in offsets._shards.values() if frames is not None
         )
         assert offsets._num_bytes <= max_bytes
-    known = [shard for shard in range(10) if offsets.known(shard) is not None]
-    assert {0, 1, 6, 7} <= set(known)
-    assert 2 not in known
-    assert 3 not in known
+    assert all(offsets.found(shard) is not None for shard in (0, 1, 6, 7))
+    for dropped in (2, 3):
+        with pytest.raises(KeyError):
+            offsets.found(dropped)
 
 
 def test_frames_that_were_dropped_are_fetched_ahead_again(
