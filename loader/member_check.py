@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loader.dataset import DatasetIndex
 from shardwriter.errors import ShardFormatError
 from shardwriter.index import crc32c
@@ -14,7 +17,7 @@ class MemberCheck:
     index: DatasetIndex
     verify_checksums: bool
 
-    def is_whole(self, row: int, data: bytes) -> bool:
+    def is_whole(self, row: int, data: bytes | NDArray[np.uint8]) -> bool:
         """Return whether the encoded audio of a row is as the index has it."""
         index = self.index
         return len(data) == int(index.audio_num_bytes_N[row]) and (

@@ -39,7 +39,7 @@ class StepReader:
     """Writes bytes of places that are on a disk one behind the other into an array, unchecked, and
     returns where each lie; `None` for those that can't be read."""
     is_whole: Callable[[int, memoryview], bool]
-    """Returns whether bytes of its size are the encoded audio of a place."""
+    """Returns whether bytes are the encoded audio of a place."""
     read_again: Callable[[int], bytes]
     """Returns the encoded audio of a place anew, after a failure."""
     is_on_disk_B: Sequence[bool]
@@ -58,7 +58,7 @@ class StepReader:
         cached: Mapping[int, OpenFile],
         frames_of_shard: Callable[[int], ShardFrames | None],
         read_ranges: ReadRanges,
-        has_checksum: Callable[[memoryview, int], bool],
+        is_whole: Callable[[int, NDArray[np.uint8]], bool],
         read_again: Callable[[int], bytes],
     ) -> "StepReader":
         """Return what reads some rows of the index.
@@ -72,7 +72,7 @@ class StepReader:
             cached: The files of those shards that are in the node's cache, by number.
             frames_of_shard: Tells where the frames of a shard's clips begin, if that is known.
             read_ranges: Reads bytes of local and cached shards.
-            has_checksum: Tells whether bytes have a CRC-32C.
+            is_whole: Tells whether bytes are the encoded audio of a row.
             read_again: Returns the encoded audio of a row after a failure.
         """
         shard_B = index.shard_N[rows_B]
@@ -81,7 +81,6 @@ class StepReader:
         offsets = index.audio_offset_N[rows_B].tolist()
         num_bytes_B = index.audio_num_bytes_N[rows_B].tolist()
         num_samples = index.num_samples_N[rows_B].tolist()
-        crc32cs = index.audio_crc32c_N[rows_B].tolist()
         is_on_disk_B = [
             not is_remote or shard in cached
             for is_remote, shard in zip(
@@ -106,7 +105,7 @@ class StepReader:
             read=read,
             frames_of=frames_of,
             read_parts=lambda parts, into: read_ranges(list(map(file_range, parts)), into),
-            is_whole=lambda place, data: has_checksum(data, crc32cs[place]),
+            is_whole=lambda place, data: is_whole(rows[place], np.frombuffer(data, np.uint8)),
             # A cached shard that is damaged is noticed and forgotten as it is read.
             read_again=lambda place: (
                 read(place) if shard_numbers[place] in cached else read_again(rows[place])

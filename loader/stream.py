@@ -25,7 +25,6 @@ from loader.shard_downloads import ShardDownloads
 from loader.shards import OpenFiles, Shard, worth_downloading
 from loader.step_reader import StepReader
 from shardwriter.errors import StorageError
-from shardwriter.index import crc32c as checksum
 from shardwriter.storage import LocalStore
 
 
@@ -34,7 +33,7 @@ class FetchSettings:
     """How remote shards are read; without effect on what is read, and on local folders."""
 
     cache_folder: Path | None = None
-    cache_bytes: int = 100 << 30
+    cache_bytes: int = 100 * 10**9
     memory_bytes: int = 256 << 20
     num_connections: int = 32
     max_seconds: float = 300.0
@@ -75,7 +74,6 @@ class SampleReader:
         self._settings = settings or FetchSettings()
         self._num_ranks = num_ranks
         self._reads_crops = reads_crops
-        self._verify_checksums = verify_checksums
         self._check = MemberCheck(index=index, verify_checksums=verify_checksums)
         self._shards = tuple(
             Shard(store=index.stores[place], tar=tar, num_bytes=num_bytes, sha256=sha256)
@@ -195,12 +193,9 @@ class SampleReader:
             frames_of_shard=frames_of_shard,
             shards=self._shards,
             read_ranges=self._local.read_ranges,
-            has_checksum=self._has_checksum,
+            is_whole=self._check.is_whole,
             read_again=self.read_again,
         )
-
-    def _has_checksum(self, data: memoryview, crc32c: int) -> bool:
-        return not self._verify_checksums or checksum(np.frombuffer(data, np.uint8)) == crc32c
 
     def _read_cached(self, row: int, file: OpenFile) -> bytes:
         member = self._locate(row)
