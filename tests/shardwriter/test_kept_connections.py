@@ -1,6 +1,7 @@
 """Connections are used again while they are good, against a real server on the loopback address."""
 
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -38,10 +39,6 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/closes":
             self.close_connection = True  # without having said so
 
-    def finish(self) -> None:
-        super().finish()
-        self.server.num_closed.release()
-
     def log_message(self, *_: object) -> None:
         pass
 
@@ -60,6 +57,10 @@ class Server(ThreadingHTTPServer):
     @property
     def port(self) -> int:
         return self.server_address[1]
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        super().shutdown_request(request)
+        self.num_closed.release()
 
 
 @pytest.fixture
