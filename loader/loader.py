@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, cast
 
+import numpy as np
 from typing_extensions import TypeVar
 
 from loader.batch import AudioBatch
@@ -323,7 +324,7 @@ class ShardLoader(Generic[BatchT]):
         plan_seconds = self._pipeline.plan_seconds
         self._stats = self._stats.plus(
             delivery.fills,
-            num_clips=len(delivery.batch) - int(delivery.batch.is_padding_B.sum()),
+            num_clips=int(np.count_nonzero(~delivery.batch.is_padding_B.numpy())),
             num_ready=self._num_ready,
             wait_seconds=delivery.wait_seconds,
             loop_seconds=delivery.loop_seconds,

@@ -14,6 +14,7 @@ release to the next (NEP 19), the raw bits of Philox it may not: a run resumes o
 Axes: N samples.
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from enum import IntEnum
@@ -108,10 +109,7 @@ def sample_bits(
     The same four arguments give the same number on any world size, thread or resume; changing any
     one of them gives an independent number.
     """
-    state = np.zeros(1, dtype=np.uint64)
-    for word in (seed, epoch, int(operation)):
-        state = _mix(state ^ np.uint64(word))
-    return _mix(state ^ ids_N)
+    return _mix(_state_of(seed, epoch, operation) ^ ids_N)
 
 
 def sample_uniform(
@@ -133,6 +131,16 @@ def sample_uniforms(
     state_N = sample_bits(ids_N, seed=seed, epoch=epoch, operation=operation)
     bits = _mix(state_N[:, None] + np.arange(count, dtype=np.uint64) * _GOLDEN)
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+@functools.lru_cache(maxsize=256)
+def _state_of(seed: int, epoch: int, operation: Operation) -> NDArray[np.uint64]:
+    """Return what the numbers of an epoch have in common, which each batch asks for."""
+    state = np.zeros(1, dtype=np.uint64)
+    for word in (seed, epoch, int(operation)):
+        state = _mix(state ^ np.uint64(word))
+    state.flags.writeable = False
+    return state
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -94,7 +94,18 @@ class LoaderStats:
             plan_seconds: Part of the wait in which batches were planned.
         """
         parts = tuple(fills)
-        stats = replace(
+        of_wait: dict[str, Any] = (
+            {"time_to_first_batch_seconds": wait_seconds}
+            if loop_seconds is None
+            else {
+                "wait_seconds": self.wait_seconds + wait_seconds,
+                "loop_seconds": self.loop_seconds + loop_seconds,
+                "waits": self.waits.plus(wait_seconds),
+                "num_ready_sum": self.num_ready_sum + num_ready,
+                "plan_seconds": self.plan_seconds + plan_seconds,
+            }
+        )
+        return replace(
             self,
             num_batches=self.num_batches + 1,
             num_clips=self.num_clips + num_clips,
@@ -104,16 +115,7 @@ class LoaderStats:
             decode_seconds=self.decode_seconds + sum(part.decode_seconds for part in parts),
             num_replaced=self.num_replaced + sum(len(part.replaced) for part in parts),
             num_replayed=self.num_replayed + (not parts),
-        )
-        if loop_seconds is None:
-            return replace(stats, time_to_first_batch_seconds=wait_seconds)
-        return replace(
-            stats,
-            wait_seconds=self.wait_seconds + wait_seconds,
-            loop_seconds=self.loop_seconds + loop_seconds,
-            waits=self.waits.plus(wait_seconds),
-            num_ready_sum=self.num_ready_sum + num_ready,
-            plan_seconds=self.plan_seconds + plan_seconds,
+            **of_wait,
         )
 
     @property
