@@ -7,8 +7,9 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST_KEPT = 1
-"""A loop lets go of one batch for each that it asks for."""
+_MOST_KEPT = 3
+"""A loop lets go of one batch for each that it asks for, but two threads may finish several before
+either begins the next: with one kept, a third of the batches got new memory."""
 
 
 class BatchMemory:
