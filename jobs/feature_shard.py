@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from loader.decode import decode_windows
+from loader.encoded_clips import ClipWindow, EncodedClips
 from loader.features import LogMel, LogMelConfig
 from loader.features.whole_clips import frames_of_clip, whole_clip_config
-from loader.flac_decoder import ClipWindow
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.feature_format import FEATURE_SUFFIX
 from shardwriter.object_stream import ObjectStream
@@ -109,7 +109,12 @@ def _encoded(
         clip_num_samples=record.num_samples,
         where=where,
     )
-    decode_windows([window], wave_BT, sample_rate_hz=record.sample_rate_hz, verify_checksums=True)
+    decode_windows(
+        EncodedClips.of([window]),
+        wave_BT,
+        sample_rate_hz=record.sample_rate_hz,
+        verify_checksums=True,
+    )
     try:
         frames_FM = frames_of_clip(log_mel, wave_BT[0])
     except ValueError as err:

@@ -10,6 +10,7 @@ Axes: S steps, R ranks, B rows of a batch, C connections, D nodes, K shards.
 """
 
 import heapq
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,13 +188,14 @@ class _Clock:
     ) -> NDArray[np.float64]:
         """Return when a batch is decoded that was drawn, and has arrived."""
         fleet = self._fleet
-        parts = num_parts(fleet.batch_size, fleet.num_threads)
+        threads = fleet.num_threads
+        parts = num_parts(fleet.batch_size, num_threads=threads, num_ahead=fleet.prefetch_batches)
         part_seconds = self._speeds.decode_seconds * fleet.batch_size / parts
-        batch_seconds = part_seconds * parts / min(parts, fleet.num_threads)
-        done_R = np.maximum(
-            np.maximum(self._decoders_free_R, drawn) + batch_seconds, arrived_R + part_seconds
-        )
-        self._decoders_free_R = done_R
+        batch_seconds = part_seconds * math.ceil(parts / threads)
+        begun_R = np.maximum(self._decoders_free_R, drawn)
+        done_R: NDArray[np.float64] = np.maximum(begun_R + batch_seconds, arrived_R + part_seconds)
+        # Threads without a part of this batch are at the next one.
+        self._decoders_free_R = done_R - batch_seconds + part_seconds * parts / threads
         self._read_SR[step] = np.maximum(done_R - part_seconds, arrived_R)
         return done_R
 

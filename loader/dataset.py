@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from loader.arrow_arrays import as_numpy, int64_array, string_array
+from loader.arrow_arrays import as_numpy, int64_array, string_array, texts_at
 from loader.filters import kept_by_targets, kept_rows
 from loader.targets import TargetColumn, load_targets
 from shardwriter.errors import ConfigError, ShardFormatError
@@ -81,7 +81,7 @@ class DatasetIndex:
 
     def keys_of(self, rows_B: NDArray[np.int64]) -> tuple[str, ...]:
         """Return the keys of some rows."""
-        return tuple(self.keys.take(int64_array(rows_B)).to_pylist())
+        return texts_at(self.keys, rows_B)
 
     def targets_of(self, rows_B: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the labels of some rows as a multi-hot array (B, K) of 0 and 1."""
@@ -107,19 +107,6 @@ class DatasetIndex:
             f"{self.stores[self.dataset_of_shard[shard]].url}/{self.tars[shard]}: "
             f"sample {self.keys[row]}, audio at byte {self.audio_offset_N[row]}"
         )
-
-
-class Where:
-    """Says where the audio of a row lies once its text is asked for, which takes long."""
-
-    __slots__ = ("index", "row")
-
-    def __init__(self, index: DatasetIndex, row: int) -> None:
-        self.index = index
-        self.row = row
-
-    def __str__(self) -> str:
-        return self.index.where(self.row)
 
 
 def open_dataset(

@@ -8,24 +8,18 @@ Axes: B rows of a batch, T samples.
 """
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from loader.flac_decoder import (
-    ClipWindow,
-    decode_flac_windows,
-    describe_other_clip,
-    is_mono_flac_16,
-    is_ready,
-)
+from loader.encoded_clips import WHOLE, ClipWindow, EncodedClips
+from loader.flac_decoder import are_mono_flac_16, decode_flac, describe_other_clip, is_ready
 from shardwriter.errors import AudioError, ShardFormatError
 
 
 def decode_windows(
-    clips: Sequence[ClipWindow],
+    clips: EncodedClips,
     wave_BT: NDArray[np.int16],
     *,
     sample_rate_hz: int,
@@ -34,7 +28,7 @@ def decode_windows(
     """Decode a window of each clip into the front of its row; the row's rest is set to zero.
 
     Args:
-        clips: Encoded clips, each for a row of its own; of several channels the mean is taken.
+        clips: Of several channels the mean is taken.
         wave_BT: The batch; contiguous.
         sample_rate_hz: Rate of the clips, as the index has it.
         verify_checksums: Whether the checksums inside of the FLAC are checked.
@@ -44,25 +38,22 @@ def decode_windows(
         StorageError: a clip of which some frames were read, and those are damaged, can't be read
             whole.
     """
-    flac: list[ClipWindow] = []
-    for clip in clips:
-        if clip.frames is not None or is_mono_flac_16(clip.data):
-            flac.append(clip)
-        else:
-            _decode_other(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
-    if flac and is_ready():
-        failed = decode_flac_windows(
+    is_flac_P = are_mono_flac_16(clips)
+    flac = clips if is_flac_P.all() else clips.take(np.flatnonzero(is_flac_P))
+    for clip in () if flac is clips else clips.take(np.flatnonzero(~is_flac_P)):
+        _decode_other(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
+    if len(flac) and is_ready():
+        failed = decode_flac(
             flac, wave_BT, sample_rate_hz=sample_rate_hz, verify_checksums=verify_checksums
         )
     else:
-        failed = [clip for clip in flac if clip.frames is not None]
-        for clip in flac:
-            if clip.frames is None:
-                _decode_by_libsndfile(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
-    if failed:
+        failed = np.flatnonzero(flac.first_frame_P != WHOLE)
+        for clip in flac.take(np.flatnonzero(flac.first_frame_P == WHOLE)):
+            _decode_by_libsndfile(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)
+    if len(failed):
         # What is wrong with them, or that nothing is, shows in the whole clips.
         decode_windows(
-            [clip.whole() for clip in failed],
+            flac.take(failed).whole(),
             wave_BT,
             sample_rate_hz=sample_rate_hz,
             verify_checksums=verify_checksums,

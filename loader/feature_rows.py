@@ -6,7 +6,6 @@ of a centred spectrum see the audio beyond, where features of cropped audio see 
 Axes: B rows of a batch, N samples of the index, M mel bands, F frames.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 from loader.batch import ClipBatch
 from loader.config import LoaderConfig
 from loader.dataset import DatasetIndex
+from loader.encoded_clips import ClipWindow, EncodedClips
 from loader.feature_batch import FeatureBatch
 from loader.features.config import LogMelConfig
 from loader.features.statistics import standardised_clips
 from loader.features.whole_clips import num_frames_of_clips
-from loader.flac_decoder import ClipWindow
 from loader.rows import empty
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.schema import FeatureFormat
@@ -84,7 +83,7 @@ class FeatureRows:
         )
         return batch.pin_memory() if self.pin_memory else batch
 
-    def decode(self, clips: Sequence[ClipWindow], batch: FeatureBatch) -> None:
+    def decode(self, clips: EncodedClips, batch: FeatureBatch) -> None:
         """Convert a window of each clip into its row; what is behind it holds the preset's fill."""
         for clip in clips:
             num_frames = self.features.check_member(clip.data, where=clip.where)

@@ -8,85 +8,42 @@ nobody who has no FLAC pays for it and no first batch waits for it; see `is_read
 """
 
 import functools
-import itertools
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loader.encoded_clips import TAIL_BYTES, WHOLE, ClipWindow, EncodedClips
 from shardwriter.errors import ShardFormatError
 
-_MAGIC = b"fLaC"
 _STREAMINFO_END = 42
-_SAMPLE_BITS = 16
+# The magic number; 4 bits of the rate, 3 of channels - 1, 5 of bits - 1, 4 of the length.
+_TELLING_BYTES = np.array([0, 1, 2, 3, 20, 21])
+_TELLING_BITS = np.array([0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0xF0], np.uint8)
+_MONO_FLAC_16 = np.array([*b"fLaC", 0x00, 0xF0], np.uint8)
 CLIPS_AT_ONCE = 8
 """As many as the kernel has `LANES`; where there are fewer, lanes share a clip, at some cost."""
-SLAB_TAIL_BYTES = 1024
-"""What a slab (see `ClipWindow`) has behind its clips, for the kernel's padding."""
 _starting = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class SomeFrames:
-    """Which frames of a clip there are, where it isn't all of it."""
+def are_mono_flac_16(clips: EncodedClips) -> NDArray[np.bool_]:
+    """Return which clips are FLAC files of one channel of 16 bits, or frames of such ones.
 
-    first: int
-    """Number of the first; not the clip's last."""
-    stop: int
-    """Number of the one behind the last."""
-    read_whole: Callable[[], bytes]
-    """Returns the encoded file, for frames that turn out to be damaged, or none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClipWindow:
-    """An encoded mono clip, and the part of it that a row of a batch holds.
-
-    Clips that lie in one array already, the slab, are decoded there; others are copied together.
+    That is what is decoded here. Others don't occur in shards of our own, unless they hold the
+    sources' bytes.
     """
-
-    data: bytes | memoryview
-    """The encoded file; the whole one, unless `frames` says which part it is."""
-    row: int
-    """Where in the batch."""
-    start: int
-    """First sample of the window."""
-    num_samples: int
-    """Length of the window; it lies inside the clip and fits the row."""
-    clip_num_samples: int
-    """Length of the clip, as the index has it."""
-    where: object
-    """Says, as text, dataset, shard, key and offset, for messages."""
-    slab: NDArray[np.uint8] | None = None
-    """What holds `data`, and other clips; its last `SLAB_TAIL_BYTES` hold none, and change."""
-    slab_start: int = 0
-    """Where in the slab `data` begins."""
-    frames: SomeFrames | None = None
-    """Set for some frames of a FLAC file of one channel of 16 bits, all as long as the first."""
-
-    def whole(self) -> "ClipWindow":
-        """Return the same with all of the file, which is read for it."""
-        if self.frames is None:
-            return self
-        return replace(self, data=self.frames.read_whole(), slab=None, slab_start=0, frames=None)
-
-
-def is_mono_flac_16(data: bytes | memoryview) -> bool:
-    """Return whether some bytes are a FLAC file of one channel of 16 bits: what is decoded here.
-
-    Others don't occur in shards of our own, unless they hold the sources' bytes.
-    """
-    if data[:4] != _MAGIC or len(data) < _STREAMINFO_END:
-        return False
-    num_channels = (data[20] >> 1 & 7) + 1
-    return num_channels == 1 and ((data[20] & 1) << 4 | data[21] >> 4) + 1 == _SAMPLE_BITS
+    # Behind the last clip there is more memory than that.
+    heads = clips.memory[clips.begin_P[:, None] + _TELLING_BYTES] & _TELLING_BITS
+    is_flac_P: NDArray[np.bool_] = (heads == _MONO_FLAC_16).all(axis=1)
+    is_flac_P &= clips.num_bytes_P >= _STREAMINFO_END
+    is_flac_P |= clips.first_frame_P != WHOLE
+    return is_flac_P
 
 
 def is_ready() -> bool:
-    """Return whether `decode_flac_windows` can start at once; the first call begins to see to it.
+    """Return whether `decode_flac` can start at once; the first call begins to see to it.
 
     Until then libsndfile gives the same samples, only more slowly.
     """
@@ -119,74 +76,65 @@ def _load_kernel() -> Any:
         np.zeros((0, file_reads.READ_FIELDS), np.int64),
         np.zeros(0, np.int64),
     )
-    _call(kernel, _joined([kernel.PADDING]), no_clips, np.zeros((1, 1), np.int16), 1, True)
+    memory = np.frombuffer(bytearray(kernel.PADDING), np.uint8)
+    _call(kernel, memory, no_clips, np.zeros((1, 1), np.int16), 1, True)
     return kernel
 
 
-def decode_flac_windows(
-    clips: Sequence[ClipWindow],
+def decode_flac(
+    clips: EncodedClips,
     wave_BT: NDArray[np.int16],
     *,
     sample_rate_hz: int,
     verify_checksums: bool,
-) -> list[ClipWindow]:
+) -> NDArray[np.int64]:
     """Decode a window of each clip into the front of its row; the row's rest is set to zero.
 
     Frames outside the window are not decoded. Bytes of any kind are safe to pass: nothing is
     read behind them, nothing is written outside of the rows.
 
     Args:
-        clips: 16-bit FLAC clips, at least one, each for a row of its own.
+        clips: 16-bit FLAC clips of one channel, at least one.
         wave_BT: The batch; contiguous.
         sample_rate_hz: Rate of the clips, as the index has it.
         verify_checksums: Whether each decoded frame's CRC-16 is checked. A header's CRC-8 is
             always, as is the CRC-16 of a frame that was found by searching for it.
 
     Returns:
-        The clips of which there are only some frames, and these damaged or not what was expected:
-        to be decoded whole.
+        Which clips there are only some frames of, and these damaged or not what was expected: they
+        are to be decoded whole.
 
     Raises:
-        ValueError: a window doesn't fit its clip or its row.
+        ValueError: a window doesn't fit its clip or its row, or a clip the memory.
         ShardFormatError: a clip is damaged or not what the index says; the first such one.
     """
-    for clip in clips:
-        _check_fits(clip, wave_BT.shape)
-    for clip in clips:
-        if clip.num_samples < wave_BT.shape[1]:
-            wave_BT[clip.row, clip.num_samples :] = 0
+    _check_fit(clips, wave_BT.shape)
+    row_num_samples = wave_BT.shape[1]
+    for number in np.flatnonzero(clips.num_samples_P < row_num_samples):
+        wave_BT[clips.row_P[number], clips.num_samples_P[number] :] = 0
     kernel = _load_kernel()
-    slab, starts = _in_one_piece(kernel, clips)
-    windows = [
-        (
-            start,
-            start + len(clip.data),
-            clip.start,
-            clip.num_samples,
-            clip.clip_num_samples,
-            clip.row * wave_BT.shape[1],
-            kernel.WHOLE if clip.frames is None else clip.frames.first,
-            0 if clip.frames is None else clip.frames.stop,
-        )
-        for clip, start in zip(clips, starts, strict=True)
-    ]
-    reports = _call(
-        kernel, slab, np.array(windows, np.int64), wave_BT, sample_rate_hz, verify_checksums
-    )
-    failed = []
-    for clip, report in zip(clips, reports.tolist(), strict=True):
-        if report[0] == kernel.OK:
-            continue
-        if clip.frames is None:
-            problem = _describe_problem(kernel, clip, report, sample_rate_hz)
-            raise ShardFormatError(f"{clip.where}: {problem}")
-        failed.append(clip)
+    clips.memory[-len(kernel.PADDING) :] = np.frombuffer(kernel.PADDING, np.uint8)
+    windows = np.empty((len(clips), kernel.WINDOW_FIELDS), np.int64)
+    windows[:, kernel.BEGIN] = clips.begin_P
+    windows[:, kernel.END] = clips.begin_P + clips.num_bytes_P
+    windows[:, kernel.START] = clips.start_P
+    windows[:, kernel.NUM] = clips.num_samples_P
+    windows[:, kernel.CLIP] = clips.clip_num_samples_P
+    windows[:, kernel.OUT] = clips.row_P * row_num_samples
+    windows[:, kernel.FRAME] = clips.first_frame_P
+    windows[:, kernel.STOP_FRAME] = clips.stop_frame_P
+    reports = _call(kernel, clips.memory, windows, wave_BT, sample_rate_hz, verify_checksums)
+    failed = np.flatnonzero(reports[:, 0] != kernel.OK)
+    for number in failed[clips.first_frame_P[failed] == WHOLE]:
+        (clip,) = clips.take(np.array([number]))
+        problem = _describe_problem(kernel, clip, reports[number].tolist(), sample_rate_hz)
+        raise ShardFormatError(f"{clip.where}: {problem}")
     return failed
 
 
 def _call(
     kernel: Any,
-    slab: NDArray[np.uint8],
+    memory: NDArray[np.uint8],
     windows: NDArray[np.int64],
     wave_BT: NDArray[np.int16],
     sample_rate_hz: int,
@@ -195,46 +143,32 @@ def _call(
     """Run the kernel on clips and return its reports."""
     reports = np.zeros((len(windows), kernel.REPORT_FIELDS), dtype=np.int64)
     kernel.decode_windows(
-        slab, windows, sample_rate_hz, wave_BT.reshape(-1), verify_checksums, reports
+        memory, windows, sample_rate_hz, wave_BT.reshape(-1), verify_checksums, reports
     )
     return reports
 
 
-def _in_one_piece(kernel: Any, clips: Sequence[ClipWindow]) -> tuple[NDArray[np.uint8], list[int]]:
-    """Return an array that holds all clips and ends with the padding, and where each begins."""
-    slab = clips[0].slab
-    if slab is None or any(clip.slab is not slab for clip in clips):
-        ends = itertools.accumulate(len(clip.data) for clip in clips)
-        slab = _joined([*(clip.data for clip in clips), kernel.PADDING])
-        return slab, [end - len(clip.data) for clip, end in zip(clips, ends, strict=True)]
-    slab[-len(kernel.PADDING) :] = np.frombuffer(kernel.PADDING, np.uint8)
-    return slab, [clip.slab_start for clip in clips]
-
-
-def _joined(datas: Sequence[bytes | memoryview]) -> NDArray[np.uint8]:
-    # A `bytearray`, because numba compiles anew for an array that can't be written.
-    return np.frombuffer(bytearray().join(datas), np.uint8)
-
-
-def _check_fits(clip: ClipWindow, shape: tuple[int, ...]) -> None:
+def _check_fit(clips: EncodedClips, shape: tuple[int, ...]) -> None:
     num_rows, row_num_samples = shape
-    stop = clip.start + clip.num_samples
-    if clip.slab is not None and not (
-        0 <= clip.slab_start <= len(clip.slab) - SLAB_TAIL_BYTES - len(clip.data)
-    ):
+    end_P, stop_P = clips.begin_P + clips.num_bytes_P, clips.start_P + clips.num_samples_P
+    fits_memory_P = (clips.begin_P >= 0) & (end_P <= len(clips.memory) - TAIL_BYTES)
+    fits_row_P = (clips.row_P >= 0) & (clips.row_P < num_rows)
+    fits_row_P &= (clips.start_P >= 0) & (clips.num_samples_P > 0)
+    fits_row_P &= (stop_P <= clips.clip_num_samples_P) & (clips.num_samples_P <= row_num_samples)
+    if (fits_memory_P & fits_row_P).all():
+        return
+    number = int(np.argmin(fits_memory_P & fits_row_P))
+    row, begin = int(clips.row_P[number]), int(clips.begin_P[number])
+    if not fits_memory_P[number]:
         raise ValueError(
-            f"{clip.where}: {len(clip.data)} bytes from {clip.slab_start} don't fit a slab of "
-            f"{len(clip.slab)} bytes"
+            f"{clips.where(row)}: {clips.num_bytes_P[number]} bytes from {begin} don't fit a "
+            f"memory of {len(clips.memory)} bytes"
         )
-    if not (
-        0 <= clip.row < num_rows
-        and 0 <= clip.start < stop <= clip.clip_num_samples
-        and clip.num_samples <= row_num_samples
-    ):
-        raise ValueError(
-            f"{clip.where}: samples {clip.start} to {stop} of {clip.clip_num_samples} don't fit "
-            f"row {clip.row} of a batch of {num_rows} rows of {row_num_samples} samples"
-        )
+    raise ValueError(
+        f"{clips.where(row)}: samples {clips.start_P[number]} to {stop_P[number]} of "
+        f"{clips.clip_num_samples_P[number]} don't fit row {row} of a batch of {num_rows} rows of "
+        f"{row_num_samples} samples"
+    )
 
 
 def _describe_problem(

@@ -7,7 +7,7 @@ are read whole. Whether the bytes are the frames that they should be, the decode
 import hashlib
 import logging
 import threading
-from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from loader.arrow_arrays import as_numpy
 from loader.dataset import DatasetIndex
+from loader.encoded_clips import WHOLE
 from loader.fetch_ahead import FetchAhead, Planned
 from shardwriter.errors import ShardFormatError, StorageError
 from shardwriter.index import read_idx
@@ -34,98 +35,127 @@ _MAX_BYTES = 128 << 20
 Where the shards in use need more, clips of the last ones are read whole."""
 
 
-class FrameRange(NamedTuple):
-    """Frames of a FLAC clip that lie one behind the other, and their bytes in it."""
+class FrameRanges(NamedTuple):
+    """Frames of FLAC clips that lie one behind the other, and their bytes in the clips."""
 
-    first: int
-    stop: int
-    """Number of the frame behind the last."""
-    byte_start: int
-    byte_stop: int
+    first_P: NDArray[np.int64]
+    """Number of the first; `WHOLE` where the whole clip is to be read."""
+    stop_P: NDArray[np.int64]
+    """Number of the one behind the last."""
+    byte_start_P: NDArray[np.int64]
+    byte_stop_P: NDArray[np.int64]
+
+    @classmethod
+    def whole(cls, num_bytes_P: NDArray[np.int64]) -> "FrameRanges":
+        """Return that all clips are to be read whole."""
+        none_P = np.zeros_like(num_bytes_P)
+        return cls(none_P + WHOLE, none_P, none_P, num_bytes_P)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Known:
+    """What is known of the frames of an index's clips. It only grows.
+
+    One array for all shards, because a part of a batch has clips of many: what is done for each of
+    them takes longer than all else.
+    """
+
+    offsets: NDArray[np.int32]
+    """Where frames begin in their clips: `num_used` of them, the rest is room."""
+    begin_N: NDArray[np.int64]
+    """Where the frames of each row of the index begin in `offsets`."""
+    num_frames_N: NDArray[np.int32]
+    """How many it has; none where they aren't known."""
+    shards: dict[int, int] = field(default_factory=dict)
+    """How many offsets each shard has that was asked for; none where they can't be had."""
+
+    @classmethod
+    def nothing(cls, num_rows: int) -> "_Known":
+        """Return that of no clip; memory that nothing is written to is none."""
+        return cls(
+            offsets=np.empty(max(_MAX_BYTES // 4, 3), np.int32),  # 2 are always looked up
+            begin_N=np.zeros(num_rows, np.int64),
+            num_frames_N=np.zeros(num_rows, np.int32),
+        )
 
     @property
-    def num_bytes(self) -> int:
-        """How many bytes they are."""
-        return self.byte_stop - self.byte_start
+    def num_used(self) -> int:
+        """How many offsets there are; one is left over for who looks for the end of the last."""
+        return sum(self.shards.values())
+
+    def has_room(self, num_offsets: int) -> bool:
+        """Return whether so many more have place."""
+        return self.num_used + num_offsets < len(self.offsets)
+
+    def add(self, shard: int, frames: "ShardFrames | None") -> None:
+        """Note those of a shard; threads that look for others meanwhile are not disturbed."""
+        if frames is not None:
+            begin = self.num_used
+            self.offsets[begin : begin + len(frames.offsets)] = frames.offsets
+            self.begin_N[frames.rows] = begin + frames.begin_R
+            self.num_frames_N[frames.rows] = frames.num_frames_R
+        self.shards[shard] = 0 if frames is None else len(frames.offsets)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ShardFrames:
-    """The frames of one shard's clips."""
+    """Where the frames begin of those clips of a shard that are selected."""
 
-    def __init__(
-        self,
-        audio_offsets: NDArray[np.int64],
-        num_bytes: NDArray[np.int64],
+    rows: slice
+    """The R rows of the index that are these clips."""
+    begin_R: NDArray[np.int64]
+    """Where those of each clip begin in `offsets`."""
+    num_frames_R: NDArray[np.int64]
+    offsets: NDArray[np.int32]
+
+    @classmethod
+    def of(
+        cls,
+        rows: slice,
+        audio_offset_R: NDArray[np.int64],
+        num_bytes_R: NDArray[np.int64],
+        *,
+        idx_audio_offsets: NDArray[np.int64],
+        idx_num_bytes: NDArray[np.int64],
         frame_starts: NDArray[np.int64],
         frame_offsets: NDArray[np.int32],
-    ) -> None:
-        """Take the clips as the shard's `.idx` lists them.
+    ) -> "ShardFrames":
+        """Return the frames of those clips that index and `.idx` both have.
 
         Args:
-            audio_offsets: Where each begins in the shard.
-            num_bytes: Its size.
+            rows: The rows of the index that are clips of the shard.
+            audio_offset_R: Where each begins in the shard.
+            num_bytes_R: Its size.
+            idx_audio_offsets: Where each clip of the `.idx` begins in the shard, in any order.
+            idx_num_bytes: Its size.
             frame_starts: Where its part of `frame_offsets` begins; one more than there are clips.
             frame_offsets: Where its frames begin in it.
 
         Raises:
-            ValueError: offsets are not ascending, or outside of their clips.
+            ValueError: there are no clips, or offsets that are not ascending, or outside of them.
         """
-        _check(frame_starts, frame_offsets, num_bytes)
-        # A view gives Python's own numbers, and a dictionary finds them: several times as fast
-        # as numbers out of arrays, of which each crop needs a few.
-        self._offsets = np.ascontiguousarray(frame_offsets).data
-        starts = frame_starts.tolist()
-        self._clips = dict(
-            zip(
-                audio_offsets.tolist(),
-                zip(num_bytes.tolist(), starts, starts[1:], strict=False),
-                strict=True,
-            )
+        if not len(idx_audio_offsets):
+            raise ValueError("no clips")
+        _check(frame_starts, frame_offsets, idx_num_bytes)
+        by_offset = np.argsort(idx_audio_offsets, kind="stable")
+        place_R = np.searchsorted(idx_audio_offsets, audio_offset_R, sorter=by_offset)
+        clip_R = by_offset[np.minimum(place_R, len(by_offset) - 1)]
+        is_it_R = (idx_audio_offsets[clip_R] == audio_offset_R) & (
+            idx_num_bytes[clip_R] == num_bytes_R
         )
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory that this takes, roughly."""
-        return self._offsets.nbytes + 300 * len(self._clips)
-
-    def find(
-        self, audio_offset: int, num_bytes: int, num_samples: int, start: int, stop: int
-    ) -> FrameRange | None:
-        """Return the frames that hold some samples of a clip; `None` where to read all of it.
-
-        The length of a frame is what the number of frames leaves for it. Where that is more than
-        one length, a frame more may be in the range, on either side.
-
-        Args:
-            audio_offset: Where the clip begins in the shard.
-            num_bytes: Its size.
-            num_samples: Its length.
-            start: First sample that is wanted, from 0.
-            stop: Sample behind the last one.
-        """
-        clip_num_bytes, at, end = self._clips.get(audio_offset, (0, 0, 0))
-        num_frames = end - at
-        if num_frames < 2 or clip_num_bytes != num_bytes:
-            return None
-        shortest, longest = -(-num_samples // num_frames), (num_samples - 1) // (num_frames - 1)
-        if shortest > longest:  # frames of several lengths
-            return None
-        # Not the last frame alone, which may be shorter: its header wouldn't tell the others'.
-        first = min(start // longest, num_frames - 2)
-        last = min((stop - 1) // shortest + 1, num_frames)
-        byte_start = self._offsets[at + first]
-        byte_stop = self._offsets[at + last] if last < num_frames else num_bytes
-        num_read = byte_stop - byte_start
-        if num_read > _MOST_READ * num_bytes or num_bytes - num_read < _LEAST_SAVED_BYTES:
-            return None
-        return FrameRange(first, last, byte_start, byte_stop)
+        return cls(
+            rows=rows,
+            begin_R=frame_starts[clip_R],
+            num_frames_R=np.where(is_it_R, np.diff(frame_starts)[clip_R], 0),
+            offsets=frame_offsets,
+        )
 
 
 class FrameOffsets:
-    """The frames of the shards that were asked for last, also by later epochs; any thread may ask.
+    """The frames of the shards that were asked for; any thread may ask.
 
-    What is in use is not dropped for what is asked for: the offsets of a shard would be read again
-    for each of its crops.
+    Where there is no more memory, all are dropped, and those that are in use asked for again. Not
+    so if they alone take it: they would be read again for each of their crops.
     """
 
     def __init__(self, index: DatasetIndex, *, max_shards: int) -> None:
@@ -136,42 +166,68 @@ class FrameOffsets:
         num_selected = np.bincount(index.shard_N, minlength=len(index.tars))
         self._is_worth_it = (num_selected >= _LEAST_CLIPS) & (index.features is None)
         self._lock = threading.Lock()
-        self._shards: OrderedDict[int, ShardFrames | None] = OrderedDict()
-        self._num_bytes = 0
+        self._known = _Known.nothing(len(index))
         self._has_warned = False
 
-    def of_shard(self, shard: int) -> ShardFrames | None:
-        """Return the frames of a shard, read if they aren't there; `None` where they can't be."""
-        try:
-            return self.found(shard)
-        except KeyError:
+    def load(self, shard: int) -> None:
+        """Read the frames of a shard, if they aren't there."""
+        if not self.has(shard):
             # Two threads may do this for the same shard: it takes less than it would to wait.
-            return self._add(shard, self._read(shard))
+            self._add(shard, self._read(shard))
 
-    def found(self, shard: int) -> ShardFrames | None:
-        """Return the same without reading.
+    def has(self, shard: int) -> bool:
+        """Return whether a shard was asked for, and not dropped since."""
+        return shard in self._known.shards
 
-        Raises:
-            KeyError: the shard was not asked for, or has been dropped since.
+    def find(
+        self,
+        row_P: NDArray[np.int64],
+        start_P: NDArray[np.int64],
+        stop_P: NDArray[np.int64],
+    ) -> FrameRanges:
+        """Return the frames that hold some samples of each clip, where that is worth it.
+
+        The length of a clip's frames is what their number leaves for it. Where that is more than
+        one length, a frame more may be in the range, on either side.
+
+        Args:
+            row_P: Rows of the index; of those whose shards weren't loaded, all is to be read.
+            start_P: First sample that is wanted of each, from 0.
+            stop_P: Sample behind the last one.
         """
-        self._shards.move_to_end(shard)
-        return self._shards[shard]
+        known = self._known
+        num_bytes_P = self._index.audio_num_bytes_N[row_P]
+        num_samples_P = self._index.num_samples_N[row_P]
+        num_frames_P = known.num_frames_N[row_P]
+        has_P = (num_frames_P >= 2) & (num_frames_P <= num_samples_P)
+        num_P = np.where(has_P, num_frames_P, 2)
+        shortest_P, longest_P = -(-num_samples_P // num_P), (num_samples_P - 1) // (num_P - 1)
+        has_P &= (shortest_P <= longest_P) & (stop_P - start_P < num_samples_P)
+        # Not the last frame alone, which may be shorter: its header wouldn't tell the others'.
+        first_P = np.minimum(start_P // np.maximum(longest_P, 1), num_P - 2)
+        last_P = np.minimum((stop_P - 1) // np.maximum(shortest_P, 1) + 1, num_P)
+        begin_P = known.begin_N[row_P]
+        byte_start_P = known.offsets[begin_P + first_P]
+        byte_stop_P = np.where(last_P < num_P, known.offsets[begin_P + last_P], num_bytes_P)
+        num_saved_P = num_bytes_P - (byte_stop_P - byte_start_P)
+        has_P &= num_saved_P >= np.maximum((1 - _MOST_READ) * num_bytes_P, _LEAST_SAVED_BYTES)
+        return FrameRanges(
+            np.where(has_P, first_P, WHOLE),
+            np.where(has_P, last_P, 0),
+            np.where(has_P, byte_start_P, 0),
+            np.where(has_P, byte_stop_P, num_bytes_P),
+        )
 
-    def _add(self, shard: int, frames: ShardFrames | None) -> ShardFrames | None:
-        num_bytes = 0 if frames is None else frames.num_bytes
+    def _add(self, shard: int, frames: ShardFrames | None) -> None:
         with self._lock:
-            if shard in self._shards:
-                return self._shards[shard]
-            while (
-                self._num_bytes + num_bytes > _MAX_BYTES and len(self._shards) >= self._num_in_use
-            ):
-                _, dropped = self._shards.popitem(last=False)
-                self._num_bytes -= 0 if dropped is None else dropped.num_bytes
-            if self._num_bytes + num_bytes > _MAX_BYTES:
-                frames, num_bytes = None, 0
-            self._shards[shard] = frames
-            self._num_bytes += num_bytes
-            return frames
+            if shard in self._known.shards:
+                return
+            if frames is not None and not self._known.has_room(len(frames.offsets)):
+                if len(self._known.shards) >= self._num_in_use:
+                    self._known = _Known.nothing(len(self._index))
+                if not self._known.has_room(len(frames.offsets)):
+                    frames = None
+            self._known.add(shard, frames)
 
     def _read(self, shard: int) -> ShardFrames | None:
         if not self._is_worth_it[shard]:
@@ -192,12 +248,18 @@ class FrameOffsets:
             raise ShardFormatError(f"{where} is not the file of the manifest: its SHA-256 differs")
         table = read_idx(data, where=where)
         frames: pa.ListArray = table["frame_offsets"].combine_chunks()
+        # An index has its rows in the order of its shards.
+        ends = np.searchsorted(index.shard_N, np.array([shard, shard + 1], np.int32))
+        rows = slice(*ends.tolist())
         try:
-            return ShardFrames(
-                as_numpy(table["audio_offset"], np.int64),
-                as_numpy(table["audio_num_bytes"], np.int64),
-                as_numpy(frames.offsets, np.int64),
-                as_numpy(frames.values, np.int32),
+            return ShardFrames.of(
+                rows,
+                index.audio_offset_N[rows],
+                index.audio_num_bytes_N[rows],
+                idx_audio_offsets=as_numpy(table["audio_offset"], np.int64),
+                idx_num_bytes=as_numpy(table["audio_num_bytes"], np.int64),
+                frame_starts=as_numpy(frames.offsets, np.int64),
+                frame_offsets=as_numpy(frames.values, np.int32),
             )
         except ValueError as err:
             raise ShardFormatError(f"{where}: {err}") from err
@@ -214,7 +276,7 @@ class FrameOffsets:
 
 
 class FramesAhead:
-    """The frames of shards whose `.idx` is far: none until a thread has fetched it.
+    """Fetches the frames of shards whose `.idx` is far, in threads of its own.
 
     Nobody waits for that, as whole clips do as well. Any thread may ask.
     """
@@ -228,18 +290,14 @@ class FramesAhead:
         )
         self.close = self._fetching.close
 
-    def of_shard(self, shard: int) -> ShardFrames | None:
-        """Return the frames of a shard, if they are there by now."""
-        try:
-            return self._offsets.found(shard)
-        except KeyError:
-            if shard not in self._asked:
-                self._asked.add(shard)
-                self._fetching.plan([Planned(shard, num_bytes=0, num_readers=1)])
-            return None
+    def load(self, shard: int) -> None:
+        """See to it that the frames of a shard come to be known."""
+        if shard not in self._asked and not self._offsets.has(shard):
+            self._asked.add(shard)
+            self._fetching.plan([Planned(shard, num_bytes=0, num_readers=1)])
 
     def _bring(self, shard: int) -> bytes:
-        self._offsets.of_shard(shard)
+        self._offsets.load(shard)
         self._asked.discard(shard)  # it may be dropped, and asked for again
         return b""
 

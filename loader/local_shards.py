@@ -6,7 +6,7 @@ cached is read while Python's lock is held, and a file that becomes shorter kill
 instead of raising an error.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,14 +19,12 @@ from loader.shards import OpenFiles, Shard, open_path, read_open
 from shardwriter.errors import StorageError
 
 
-class FileRange(NamedTuple):
-    """Bytes of a shard that lies on a disk."""
+class ShardFile(NamedTuple):
+    """A shard that lies on a disk."""
 
     shard: Shard
     cached: OpenFile | None
     """Its file in the node's cache; `None` for the local one."""
-    start: int
-    num_bytes: int
 
 
 class LocalShards:
@@ -36,13 +34,12 @@ class LocalShards:
         self._files = files
         self._counters = counters
 
-    def read(self, wanted: FileRange) -> bytes:
+    def read(self, wanted: ShardFile, byte_range: ByteRange) -> bytes:
         """Return bytes of a shard; fewer only where it ends before.
 
         Raises:
             StorageError: the shard is not there or can't be read.
         """
-        byte_range = ByteRange(wanted.start, wanted.start + wanted.num_bytes)
         try:
             file = wanted.cached or self._open(wanted.shard)
             data = b"" if file is None else read_open(file, byte_range)
@@ -56,42 +53,55 @@ class LocalShards:
         return data
 
     def read_ranges(
-        self, ranges: Sequence[FileRange], room: NDArray[np.uint8]
-    ) -> list[memoryview | None]:
+        self,
+        files: Mapping[int, ShardFile],
+        file_P: Sequence[int],
+        start_P: NDArray[np.int64],
+        num_bytes_P: NDArray[np.int64],
+        room: NDArray[np.uint8],
+    ) -> NDArray[np.bool_]:
         """Read bytes of shards into a room, one behind the other, in one call of compiled code.
 
         Args:
-            ranges: What to read; at least one.
+            files: The shards, by any number.
+            file_P: Number of the shard to read each range of.
+            start_P: Its first byte.
+            num_bytes_P: Its length.
             room: Has place for all.
 
         Returns:
-            Where in the room each lies; `None` for those that can't be read, which shows why when
-            the clips are read whole.
+            Which could be read; what was wrong with others shows when the clips are read whole.
         """
         from loader.file_reads_kernel import read_files  # numba takes 0.6 s to import
 
-        files = [each.cached or self._open_if_there(each.shard) for each in ranges]
-        reads = [
-            (-1 if file is None else file.descriptor, each.start, each.num_bytes)
-            for each, file in zip(ranges, files, strict=True)
-        ]
-        counts = np.full(len(reads), -1, np.int64)
-        read_files(room, np.array(reads, np.int64), counts)
-        filled: list[memoryview | None] = []
-        at = num_local = num_cached = 0
-        for each, count in zip(ranges, counts.tolist(), strict=True):
-            filled.append(room.data[at : at + count] if count == each.num_bytes else None)
-            at += each.num_bytes
-            num_cached += max(count, 0) if each.cached else 0
-            num_local += 0 if each.cached else max(count, 0)
-        self._counters.add(num_bytes_local=num_local, num_bytes_cache=num_cached)
-        return filled
+        # Held until all is read: whatever others do, none is closed.
+        opened = {number: self._open_if_there(file) for number, file in files.items()}
+        descriptors = {
+            number: -1 if file is None else file.descriptor for number, file in opened.items()
+        }
+        file_reads = np.stack(
+            [_array(map(descriptors.__getitem__, file_P)), start_P, num_bytes_P], axis=1
+        )
+        counts_P = np.full(len(file_reads), -1, np.int64)
+        read_files(room, file_reads, counts_P)
+        num_read_P = np.maximum(counts_P, 0)
+        is_cached_P = _array(files[number].cached is not None for number in file_P)
+        num_cached = int(num_read_P @ is_cached_P)
+        self._counters.add(
+            num_bytes_local=int(num_read_P.sum()) - num_cached, num_bytes_cache=num_cached
+        )
+        is_read_P: NDArray[np.bool_] = counts_P == num_bytes_P
+        return is_read_P
 
-    def _open_if_there(self, shard: Shard) -> OpenFile | None:
+    def _open_if_there(self, file: ShardFile) -> OpenFile | None:
         try:
-            return self._open(shard)
+            return file.cached or self._open(file.shard)
         except OSError:
             return None
 
     def _open(self, shard: Shard) -> OpenFile | None:
         return self._files.get(shard, lambda: open_path(shard.path))
+
+
+def _array(numbers: Iterable[int]) -> NDArray[np.int64]:
+    return np.fromiter(numbers, np.int64)

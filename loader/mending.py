@@ -15,7 +15,7 @@ from loader.batch import ClipBatch
 from loader.config import LoaderConfig
 from loader.crop import choose_windows
 from loader.dataset import DatasetIndex
-from loader.flac_decoder import ClipWindow
+from loader.encoded_clips import ClipWindow, EncodedClips
 from loader.quarantine import READ_ERRORS, Quarantine
 from loader.replacement import Clip, Replaced
 from loader.rows import Rows
@@ -75,7 +75,8 @@ class Mender:
             return False
         try:
             data = self.read_again(clip.row)
-            self.rows.decode([self._window(clip, data, place=place, epoch=epoch)], batch)
+            window = self._window(clip, data, place=place, epoch=epoch)
+            self.rows.decode(EncodedClips.of([window]), batch)
         except READ_ERRORS as err:
             self.quarantine.add(clip.row, err, epoch=epoch)
             return False

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from loader.dataset import DatasetIndex
 from loader.decode import decode_windows
-from loader.flac_decoder import ClipWindow
+from loader.encoded_clips import ClipWindow, EncodedClips
 from loader.look_ahead import look_ahead
 from loader.mixture import open_datasets
 from loader.noise import NoiseConfig
@@ -242,7 +242,7 @@ class NoiseSource:
             )
         noise_PT = np.empty((len(places), int(num_samples_B[places].max())), dtype=np.int16)
         decode_windows(
-            clips,
+            EncodedClips.of(clips),
             noise_PT,
             sample_rate_hz=self._index.sample_rate_hz,
             verify_checksums=self._verify_checksums,

@@ -3,40 +3,27 @@
 Axes: B rows of a batch, P places of a part of it, N samples of the index.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import compress
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loader.clip_memory import ClipMemory
 from loader.crop import Windows
-from loader.dataset import DatasetIndex, Where
-from loader.flac_decoder import SLAB_TAIL_BYTES, ClipWindow, SomeFrames, is_loaded
-from loader.frame_offsets import FrameRange
+from loader.encoded_clips import TAIL_BYTES, WHOLE, EncodedClips
+from loader.flac_decoder import is_loaded
+from loader.frame_offsets import FrameRanges
 from loader.quarantine import READ_ERRORS
 from loader.resampling_buffer import PlannedStep, ResamplingBuffer
-from loader.step_reader import Part, StepReader
+from loader.step_reader import StepReader
 
 
-class _Wanted(NamedTuple):
-    """What is wanted of the clip of a place; as in `ClipWindow`."""
-
-    place: int
-    row: int
-    start: int
-    num_samples: int
-    clip_num_samples: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PartReader:
     """Reads the clips of some places of a batch; any thread may."""
 
-    index: DatasetIndex
     clip_lengths_N: NDArray[np.int64]
     buffer: ResamplingBuffer
     memory: ClipMemory
@@ -46,7 +33,7 @@ class PartReader:
     may_fail: bool
     """Whether a clip that can't be read is left out; else that is an error."""
 
-    def read(self, places: Sequence[int]) -> tuple[list[ClipWindow], list[int]]:
+    def read(self, place_P: NDArray[np.int64]) -> tuple[EncodedClips, list[int]]:
         """Return the clips, and the places whose clips can't be read.
 
         Of a clip on a disk that is used only now, no more is read than its window needs.
@@ -55,103 +42,116 @@ class PartReader:
             StorageError: a clip can't be read, and none may fail.
             ShardFormatError: a clip is damaged, and none may fail.
         """
-        wanted = self._wanted(places)
-        failed = [place for place in places if place in self.step.lost_places]
-        # Without the kernel, which takes some time to load, nobody gains from a slab.
-        may_gain = is_loaded()
-        goes_into_slab = [may_gain and self._goes_into_slab(each.place) for each in wanted]
-        clips = self._read_into_slab(list(compress(wanted, goes_into_slab)), failed)
-        for each, is_read in zip(wanted, goes_into_slab, strict=True):
-            if not is_read:
-                read = partial(self._read, each.place)
-                clips += self._read_or_fail(read, each, failed)
-        return clips, failed
+        failed = [place for place in place_P.tolist() if place in self.step.lost_places]
+        if failed:
+            place_P = np.setdiff1d(place_P, failed)
+        # Without the kernel, which takes some time to load, nobody gains from that.
+        is_direct_P = self._is_used_once(place_P) & self.reader.is_on_disk_B[place_P] & is_loaded()
+        direct, again = self._read_from_disk(place_P[is_direct_P])
+        others: dict[int, Callable[[], bytes]] = {
+            place: partial(self.reader.read_again, place) for place in again
+        }
+        for place in place_P[~is_direct_P].tolist():
+            read = partial(self.reader.read, place)
+            others[place] = partial(self.buffer.take, self.step.sources[place], read)
+        if not others:
+            return direct, failed
+        datas: dict[int, bytes] = {}
+        for place, read_whole in others.items():
+            try:
+                datas[place] = read_whole()
+            except READ_ERRORS:
+                if not self.may_fail:
+                    raise
+                failed.append(place)
+        return self._with_whole_clips(direct, datas), failed
 
-    def _wanted(self, places: Sequence[int]) -> list[_Wanted]:
-        """Return what is wanted of all places but those whose clips are known to be lost."""
-        # Lists, because numbers taken out of arrays one by one cost far more.
-        row_P = self.step.plan.rows_B[places]
-        wanted = map(
-            _Wanted,
-            places,
-            row_P.tolist(),
-            self.windows.start_B[places].tolist(),
-            self.windows.num_samples_B[places].tolist(),
-            self.clip_lengths_N[row_P].tolist(),
+    def _is_used_once(self, place_P: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which clips come from no earlier use, and aren't kept for a next one."""
+        sources = self.step.sources
+        return np.array(
+            [
+                sources[place].before is None and sources[place].after is None
+                for place in place_P.tolist()
+            ],
+            dtype=np.bool_,
         )
-        return [each for each in wanted if each.place not in self.step.lost_places]
 
-    def _read_into_slab(self, wanted: Sequence[_Wanted], failed: list[int]) -> list[ClipWindow]:
-        """Return clips that lie in one piece of memory, whole or of some only frames.
+    def _read_from_disk(self, place_P: NDArray[np.int64]) -> tuple[EncodedClips, list[int]]:
+        """Return clips, whole or some frames of them, and the places that are to be read again.
 
-        What can't be read so, or is damaged, is read anew and whole, which tells what is wrong.
+        What can't be read so, or is damaged, tells what is wrong when it is read anew and whole.
         """
-        if not wanted:
-            return []
-        ranges = [self._frames(each) for each in wanted]
-        parts = [
-            Part(each.place, 0, self.reader.num_bytes_B[each.place])
-            if frames is None
-            else Part(each.place, frames.byte_start, frames.num_bytes)
-            for each, frames in zip(wanted, ranges, strict=True)
-        ]
-        slab = self.memory.take(sum(part.num_bytes for part in parts) + SLAB_TAIL_BYTES)
-        rooms = self.reader.read_parts(parts, slab)
-        clips: list[ClipWindow] = []
-        at = 0
-        for each, frames, part, room in zip(wanted, ranges, parts, rooms, strict=True):
-            again = partial(self.reader.read_again, each.place)
-            if room is None or (frames is None and not self.reader.is_whole(each.place, room)):
-                clips += self._read_or_fail(again, each, failed)
-            else:
-                some = frames and SomeFrames(frames.first, frames.stop, again)
-                clips.append(self._window(each, room, slab, at, some))
-            at += part.num_bytes
-        return clips
+        frames = self._find_frames(place_P)
+        num_bytes_P = frames.byte_stop_P - frames.byte_start_P
+        end_P = np.cumsum(num_bytes_P)
+        begin_P = end_P - num_bytes_P
+        memory = self.memory.take(int(num_bytes_P.sum()) + TAIL_BYTES)
+        clips = self._clips(
+            memory, begin_P, num_bytes_P, place_P, first_P=frames.first_P, stop_P=frames.stop_P
+        )
+        if not len(place_P):
+            return clips, []
+        is_good_P = self.reader.read_parts(place_P, frames.byte_start_P, num_bytes_P, memory)
+        for number in np.flatnonzero(is_good_P & (frames.first_P == WHOLE)).tolist():
+            data = memory[begin_P[number] : end_P[number]]
+            is_good_P[number] = self.reader.is_whole(int(place_P[number]), data)
+        if is_good_P.all():
+            return clips, []
+        return clips.take(np.flatnonzero(is_good_P)), place_P[~is_good_P].tolist()
 
-    def _frames(self, wanted: _Wanted) -> FrameRange | None:
-        """Return which frames are enough of a clip; `None` where all of it is to be read."""
-        if wanted.num_samples >= wanted.clip_num_samples:
-            return None
-        stop = wanted.start + wanted.num_samples
-        return self.reader.frames_of(wanted.place, wanted.start, stop)
+    def _find_frames(self, place_P: NDArray[np.int64]) -> FrameRanges:
+        num_samples_P = self.windows.num_samples_B[place_P]
+        if (num_samples_P == self._clip_lengths(place_P)).all():
+            return FrameRanges.whole(self.reader.num_bytes_B[place_P])
+        start_P = self.windows.start_B[place_P]
+        return self.reader.find_frames(place_P, start_P, start_P + num_samples_P)
 
-    def _read(self, place: int) -> bytes:
-        return self.buffer.take(self.step.sources[place], partial(self.reader.read, place))
+    def _clip_lengths(self, place_P: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.clip_lengths_N[self.step.plan.rows_B[place_P]]
 
-    def _read_or_fail(
-        self, read: Callable[[], bytes], wanted: _Wanted, failed: list[int]
-    ) -> list[ClipWindow]:
-        """Return a whole clip; none, with its place noted, where reading it fails and may."""
-        try:
-            return [self._window(wanted, read())]
-        except READ_ERRORS:
-            if not self.may_fail:
-                raise
-            failed.append(wanted.place)
-            return []
-
-    def _window(
-        self,
-        wanted: _Wanted,
-        data: bytes | memoryview,
-        slab: NDArray[np.uint8] | None = None,
-        slab_start: int = 0,
-        frames: SomeFrames | None = None,
-    ) -> ClipWindow:
-        return ClipWindow(
-            data=data,
-            row=wanted.place,
-            start=wanted.start,
-            num_samples=wanted.num_samples,
-            clip_num_samples=wanted.clip_num_samples,
-            where=Where(self.index, wanted.row),
-            slab=slab,
-            slab_start=slab_start,
-            frames=frames,
+    def _with_whole_clips(self, clips: EncodedClips, datas: dict[int, bytes]) -> EncodedClips:
+        """Return clips and others behind them, in the same memory if that is large enough."""
+        used = int((clips.begin_P + clips.num_bytes_P).max(initial=0))
+        num_bytes_O = np.array([len(data) for data in datas.values()], dtype=np.int64)
+        begin_O = used + np.cumsum(num_bytes_O) - num_bytes_O
+        num_needed = used + int(num_bytes_O.sum()) + TAIL_BYTES
+        memory = clips.memory
+        if len(memory) < num_needed:
+            memory = self.memory.take(num_needed)
+            memory[:used] = clips.memory[:used]
+        for begin, data in zip(begin_O.tolist(), datas.values(), strict=True):
+            memory[begin : begin + len(data)] = np.frombuffer(data, np.uint8)
+        whole_O = np.full(len(datas), WHOLE)
+        return self._clips(
+            memory,
+            np.concatenate([clips.begin_P, begin_O]),
+            np.concatenate([clips.num_bytes_P, num_bytes_O]),
+            np.concatenate([clips.row_P, np.array(list(datas), dtype=np.int64)]),
+            first_P=np.concatenate([clips.first_frame_P, whole_O]),
+            stop_P=np.concatenate([clips.stop_frame_P, np.zeros_like(whole_O)]),
         )
 
-    def _goes_into_slab(self, place: int) -> bool:
-        """Return whether a clip is read from a disk, and not kept for its next use."""
-        source = self.step.sources[place]
-        return self.reader.is_on_disk_B[place] and source.before is None and source.after is None
+    def _clips(
+        self,
+        memory: NDArray[np.uint8],
+        begin_P: NDArray[np.int64],
+        num_bytes_P: NDArray[np.int64],
+        place_P: NDArray[np.int64],
+        *,
+        first_P: NDArray[np.int64],
+        stop_P: NDArray[np.int64],
+    ) -> EncodedClips:
+        return EncodedClips(
+            memory=memory,
+            begin_P=begin_P,
+            num_bytes_P=num_bytes_P,
+            row_P=place_P,
+            start_P=self.windows.start_B[place_P],
+            num_samples_P=self.windows.num_samples_B[place_P],
+            clip_num_samples_P=self._clip_lengths(place_P),
+            first_frame_P=first_P,
+            stop_frame_P=stop_P,
+            where=self.reader.where,
+            read_whole=self.reader.read_again,
+        )

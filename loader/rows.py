@@ -4,7 +4,6 @@ Lengths and places of windows are in units of the rows: samples, or frames. Axes
 N samples of the index.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +16,7 @@ from loader.batch_memory import BatchMemory
 from loader.config import LoaderConfig
 from loader.dataset import DatasetIndex
 from loader.decode import decode_windows
-from loader.flac_decoder import ClipWindow
+from loader.encoded_clips import EncodedClips
 from shardwriter.errors import ConfigError
 
 BatchT = TypeVar("BatchT", bound=ClipBatch)
@@ -41,7 +40,7 @@ class Rows(Protocol[BatchT]):
     def make_batch(self, labels: ClipBatch, lengths_B: NDArray[np.int64]) -> BatchT:
         """Return a batch whose rows are empty."""
 
-    def decode(self, clips: Sequence[ClipWindow], batch: BatchT) -> None:
+    def decode(self, clips: EncodedClips, batch: BatchT) -> None:
         """Decode a window of each clip into its row, and fill the rest of it.
 
         Raises:
@@ -93,7 +92,7 @@ class AudioRows:
         )
         return batch.pin_memory() if self.pin_memory else batch
 
-    def decode(self, clips: Sequence[ClipWindow], batch: AudioBatch) -> None:
+    def decode(self, clips: EncodedClips, batch: AudioBatch) -> None:
         """Decode a window of each clip into its row; the row's rest becomes zero."""
         decode_windows(
             clips,

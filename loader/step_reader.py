@@ -1,115 +1,111 @@
-"""The encoded clips of one batch, place by place. Any thread may call any method."""
+"""The encoded clips of one batch, by their places in it. Any thread may call any method.
+
+Axes: B places of the batch, P some of them.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loader.dataset import DatasetIndex
-from loader.frame_offsets import FrameRange, ShardFrames
-from loader.local_shards import FileRange
+from loader.frame_offsets import FrameOffsets, FrameRanges
+from loader.local_shards import ShardFile
 from loader.node_cache import OpenFile
 from loader.shards import Shard
 
 
-class Part(NamedTuple):
-    """Bytes of the clip of a place."""
+class ReadRanges(Protocol):
+    """As `LocalShards.read_ranges`."""
 
-    place: int
-    start: int
-    num_bytes: int
+    def __call__(
+        self,
+        files: Mapping[int, ShardFile],
+        file_P: Sequence[int],
+        start_P: NDArray[np.int64],
+        num_bytes_P: NDArray[np.int64],
+        room: NDArray[np.uint8],
+    ) -> NDArray[np.bool_]:
+        """Read bytes of shards into a room, and return which could be read."""
 
 
-ReadRanges = Callable[[Sequence[FileRange], NDArray[np.uint8]], list[memoryview | None]]
-"""As `LocalShards.read_ranges`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StepReader:
     """Reads the samples of a batch, each place once; errors as of `SampleReader.read`."""
 
-    read: Callable[[int], bytes]
-    """Returns the encoded audio of a place."""
-    frames_of: Callable[[int, int, int], FrameRange | None]
-    """Returns the frames that hold samples of a place from one to another; `None` where the whole
-    clip is to be read, or it is in no file."""
-    read_parts: Callable[[Sequence[Part], NDArray[np.uint8]], list[memoryview | None]]
-    """Writes bytes of places that are on a disk one behind the other into an array, unchecked, and
-    returns where each lie; `None` for those that can't be read."""
-    is_whole: Callable[[int, memoryview], bool]
-    """Returns whether bytes are the encoded audio of a place."""
-    read_again: Callable[[int], bytes]
-    """Returns the encoded audio of a place anew, after a failure."""
-    is_on_disk_B: Sequence[bool]
+    index: DatasetIndex
+    rows_B: NDArray[np.int64]
+    shard_B: NDArray[np.int32]
+    num_bytes_B: NDArray[np.int64]
+    is_on_disk_B: NDArray[np.bool_]
     """Whether each is in a local shard, or in one that is in the node's cache."""
-    num_bytes_B: Sequence[int]
+    shards: Sequence[Shard]
+    """All of the index."""
+    cached: Mapping[int, OpenFile]
+    """The files of those shards that are in the node's cache, by number."""
+    frame_offsets: FrameOffsets
+    load_frames: Callable[[int], None]
+    """Sees to it that it has those of a shard."""
+    read_ranges: ReadRanges
+    read: Callable[[int], bytes]
+    """Returns the encoded audio of a place, wherever it is."""
+    read_row_again: Callable[[int], bytes]
+    """Returns the encoded audio of a row of the index after a failure."""
+    is_whole_row: Callable[[int, NDArray[np.uint8]], bool]
+    """Returns whether bytes are the encoded audio of a row of the index."""
 
-    @classmethod
-    def of(
-        cls,
-        index: DatasetIndex,
-        rows_B: NDArray[np.int64],
-        *,
-        is_remote_shard: NDArray[np.bool_],
-        read: Callable[[int], bytes],
-        shards: Sequence[Shard],
-        cached: Mapping[int, OpenFile],
-        frames_of_shard: Callable[[int], ShardFrames | None],
-        read_ranges: ReadRanges,
-        is_whole: Callable[[int, NDArray[np.uint8]], bool],
-        read_again: Callable[[int], bytes],
-    ) -> "StepReader":
-        """Return what reads some rows of the index.
+    def find_frames(
+        self, place_P: NDArray[np.int64], start_P: NDArray[np.int64], stop_P: NDArray[np.int64]
+    ) -> FrameRanges:
+        """Return the frames that hold samples of some places, which are on a disk.
 
         Args:
-            index: What is in the datasets.
-            rows_B: The rows.
-            is_remote_shard: Of each of the index's shards, whether it is in no local folder.
-            read: Returns the encoded audio of a place, wherever it is.
-            shards: The index's shards.
-            cached: The files of those shards that are in the node's cache, by number.
-            frames_of_shard: Tells where the frames of a shard's clips begin, if that is known.
-            read_ranges: Reads bytes of local and cached shards.
-            is_whole: Tells whether bytes are the encoded audio of a row.
-            read_again: Returns the encoded audio of a row after a failure.
+            place_P: The places.
+            start_P: First sample that is wanted of each.
+            stop_P: Sample behind the last one.
         """
-        shard_B = index.shard_N[rows_B]
-        # As lists, because numbers out of arrays cost more than all else that is done for a clip.
-        rows, shard_numbers = rows_B.tolist(), shard_B.tolist()
-        offsets = index.audio_offset_N[rows_B].tolist()
-        num_bytes_B = index.audio_num_bytes_N[rows_B].tolist()
-        num_samples = index.num_samples_N[rows_B].tolist()
-        is_on_disk_B = [
-            not is_remote or shard in cached
-            for is_remote, shard in zip(
-                is_remote_shard[shard_B].tolist(), shard_numbers, strict=True
-            )
-        ]
+        for shard in set(self.shard_B[place_P].tolist()):
+            self.load_frames(shard)
+        return self.frame_offsets.find(self.rows_B[place_P], start_P, stop_P)
 
-        def file_range(part: Part) -> FileRange:
-            shard = shard_numbers[part.place]
-            start = offsets[part.place] + part.start
-            return FileRange(shards[shard], cached.get(shard), start, part.num_bytes)
+    def read_parts(
+        self,
+        place_P: NDArray[np.int64],
+        start_P: NDArray[np.int64],
+        num_bytes_P: NDArray[np.int64],
+        room: NDArray[np.uint8],
+    ) -> NDArray[np.bool_]:
+        """Write bytes of places that are on a disk into a room, one behind the other, unchecked.
 
-        def frames_of(place: int, start: int, stop: int) -> FrameRange | None:
-            if not is_on_disk_B[place]:
-                return None
-            frames = frames_of_shard(shard_numbers[place])
-            if frames is None:
-                return None
-            return frames.find(offsets[place], num_bytes_B[place], num_samples[place], start, stop)
+        Args:
+            place_P: The places.
+            start_P: First byte of each that is wanted.
+            num_bytes_P: How many.
+            room: Has place for all.
 
-        return cls(
-            read=read,
-            frames_of=frames_of,
-            read_parts=lambda parts, into: read_ranges(list(map(file_range, parts)), into),
-            is_whole=lambda place, data: is_whole(rows[place], np.frombuffer(data, np.uint8)),
+        Returns:
+            Which could be read.
+        """
+        shards = self.shard_B[place_P].tolist()
+        files = {
+            shard: ShardFile(self.shards[shard], self.cached.get(shard)) for shard in set(shards)
+        }
+        offset_P = self.index.audio_offset_N[self.rows_B[place_P]]
+        return self.read_ranges(files, shards, offset_P + start_P, num_bytes_P, room)
+
+    def is_whole(self, place: int, data: NDArray[np.uint8]) -> bool:
+        """Return whether bytes are the encoded audio of a place."""
+        return self.is_whole_row(int(self.rows_B[place]), data)
+
+    def read_again(self, place: int) -> bytes:
+        """Return the encoded audio of a place anew, after a failure."""
+        if int(self.shard_B[place]) in self.cached:
             # A cached shard that is damaged is noticed and forgotten as it is read.
-            read_again=lambda place: (
-                read(place) if shard_numbers[place] in cached else read_again(rows[place])
-            ),
-            is_on_disk_B=is_on_disk_B,
-            num_bytes_B=num_bytes_B,
-        )
+            return self.read(place)
+        return self.read_row_again(int(self.rows_B[place]))
+
+    def where(self, place: int) -> str:
+        """Say where the audio of a place lies, for messages."""
+        return self.index.where(int(self.rows_B[place]))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from loader.connections import Connections
 from loader.dataset import DatasetIndex
-from loader.frame_offsets import FrameOffsets, FramesAhead, ShardFrames
-from loader.local_shards import FileRange, LocalShards
+from loader.frame_offsets import FrameOffsets, FramesAhead
+from loader.local_shards import LocalShards, ShardFile
 from loader.look_ahead import look_ahead
 from loader.member_check import MemberCheck
 from loader.node_cache import NodeCache, OpenFile
@@ -149,7 +149,7 @@ class SampleReader:
         if not self._is_remote_shard.any():
             for step in steps:
                 read = partial(self._read_place, step.plan.rows_B)
-                yield step, self._step_reader(step, read, {}, self._frame_offsets.of_shard)
+                yield step, self._step_reader(step, read, {}, self._frame_offsets.load)
             return
         is_remote_N = self._is_remote_shard[self._index.shard_N[order_N]]
         ahead = self._ahead = self._begin_pass(order_N[is_remote_N])
@@ -157,13 +157,12 @@ class SampleReader:
         frames_ahead = FramesAhead(self._frame_offsets)
         on_end.callback(frames_ahead.close)
 
-        def frames_of_shard(shard: int) -> ShardFrames | None:
-            is_remote = self._is_remote_shard[shard]
-            return (frames_ahead if is_remote else self._frame_offsets).of_shard(shard)
+        def load_frames(shard: int) -> None:
+            (frames_ahead if self._is_remote_shard[shard] else self._frame_offsets).load(shard)
 
         yield from look_ahead(
             steps,
-            lambda step: self._announce(step, ahead, frames_of_shard),
+            lambda step: self._announce(step, ahead, load_frames),
             num_bytes_of=self._num_bytes,
             max_bytes=self._settings.memory_bytes,
         )
@@ -182,26 +181,33 @@ class SampleReader:
         step: PlannedStep,
         read: Callable[[int], bytes],
         cached: Mapping[int, OpenFile],
-        frames_of_shard: Callable[[int], ShardFrames | None],
+        load_frames: Callable[[int], None],
     ) -> StepReader:
-        return StepReader.of(
-            self._index,
-            step.plan.rows_B,
-            is_remote_shard=self._is_remote_shard,
-            read=read,
-            cached=cached,
-            frames_of_shard=frames_of_shard,
+        rows_B = step.plan.rows_B
+        shard_B = self._index.shard_N[rows_B]
+        is_on_disk_B = ~self._is_remote_shard[shard_B]
+        if cached:
+            is_on_disk_B |= np.isin(shard_B, list(cached))
+        return StepReader(
+            index=self._index,
+            rows_B=rows_B,
+            shard_B=shard_B,
+            num_bytes_B=self._index.audio_num_bytes_N[rows_B],
+            is_on_disk_B=is_on_disk_B,
             shards=self._shards,
+            cached=cached,
+            frame_offsets=self._frame_offsets,
+            load_frames=load_frames,
             read_ranges=self._local.read_ranges,
-            is_whole=self._check.is_whole,
-            read_again=self.read_again,
+            read=read,
+            read_row_again=self.read_again,
+            is_whole_row=self._check.is_whole,
         )
 
     def _read_cached(self, row: int, file: OpenFile) -> bytes:
         member = self._locate(row)
-        start, num_bytes = member.byte_range.start, len(member.byte_range)
         try:
-            data = self._local.read(FileRange(member.shard, file, start, num_bytes))
+            data = self._local.read(ShardFile(member.shard, file), member.byte_range)
         except StorageError:
             data = b""
         return data if self._check.is_whole(row, data) else self._read_past_cache(row)
@@ -232,8 +238,7 @@ class SampleReader:
             data = self._network.fetch(shard, member.byte_range)
             self._counters.add(num_bytes_network=len(data))
             return data
-        start, num_bytes = member.byte_range.start, len(member.byte_range)
-        return self._local.read(FileRange(shard, None, start, num_bytes))
+        return self._local.read(ShardFile(shard, None), member.byte_range)
 
     def _read_awaited(self, row: int, ahead: ReadAhead, awaited: Awaited) -> bytes:
         try:
@@ -286,7 +291,7 @@ class SampleReader:
         self,
         step: PlannedStep,
         ahead: ReadAhead,
-        frames_of_shard: Callable[[int], ShardFrames | None],
+        load_frames: Callable[[int], None],
     ) -> StepReader:
         rows_B = step.plan.rows_B
         shard_B = self._index.shard_N[rows_B].tolist()
@@ -297,7 +302,7 @@ class SampleReader:
             if file is not None:
                 cached[shard] = file
                 if self._reads_crops:
-                    frames_of_shard(shard)  # are on their way before the first crop is read
+                    load_frames(shard)  # are on their way before the first crop is read
         others = [place for place in places if shard_B[place] not in cached]
         awaited = ahead.plan([self._locate(int(rows_B[place])) for place in others])
         by_place = dict(zip(others, awaited, strict=True))
@@ -309,7 +314,7 @@ class SampleReader:
             file = cached.get(shard_B[place])
             return self.read(row) if file is None else self._read_cached(row, file)
 
-        return self._step_reader(step, read_place, cached, frames_of_shard)
+        return self._step_reader(step, read_place, cached, load_frames)
 
     def _places_to_fetch(self, step: PlannedStep) -> list[int]:
         """Return places of the batch, in index order, as batches are made."""

@@ -24,7 +24,7 @@ from loader.augment.background import in_background
 from loader.augment.bank_plan import BankPlan, place_kinds, plan_bank, rows_of_kinds
 from loader.dataset import DatasetIndex, open_dataset
 from loader.decode import decode_windows
-from loader.flac_decoder import ClipWindow
+from loader.encoded_clips import ClipWindow, EncodedClips
 from loader.stream import SampleReader
 from shardwriter.errors import ConfigError
 from shardwriter.storage import Store, open_store
@@ -262,7 +262,10 @@ class _Source:
             for place, row in enumerate(rows)
         ]
         decode_windows(
-            clips, decoded, sample_rate_hz=self.index.sample_rate_hz, verify_checksums=True
+            EncodedClips.of(clips),
+            decoded,
+            sample_rate_hz=self.index.sample_rate_hz,
+            verify_checksums=True,
         )
         fit = _from_direct_path if is_response else _repeated
         for row_S, clip_T, count in zip(bank_NS[part], decoded, counts, strict=True):

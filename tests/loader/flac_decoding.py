@@ -6,7 +6,8 @@ import numpy as np
 import soundfile
 from hypothesis import strategies as st
 
-from loader.flac_decoder import ClipWindow, decode_flac_windows
+from loader.encoded_clips import ClipWindow, EncodedClips
+from loader.flac_decoder import decode_flac
 
 RATE_HZ = 8000
 GUARD = 12345
@@ -34,7 +35,7 @@ def decode(
     asked = window(data, clip, start=start, num=num)
     wave_BT = np.full((3, asked.num_samples + 3), GUARD, dtype=np.int16)
     try:
-        decode_flac_windows([asked], wave_BT, sample_rate_hz=rate, verify_checksums=verify)
+        decode_flac(EncodedClips.of([asked]), wave_BT, sample_rate_hz=rate, verify_checksums=verify)
     finally:
         assert (wave_BT[[0, 2]] == GUARD).all()
     assert not wave_BT[1, asked.num_samples :].any()

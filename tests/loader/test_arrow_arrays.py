@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loader.arrow_arrays import as_numpy, int64_array, string_array
+from loader.arrow_arrays import as_numpy, int64_array, string_array, texts_at
 
 INTS = st.integers(-(2**31), 2**31 - 1)
 
@@ -61,3 +61,13 @@ def test_loading_imports_no_pandas(dataset_url: str) -> None:
         "assert 'pandas' not in sys.modules and 'pyarrow.dataset' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+@given(texts=st.lists(st.text(), min_size=1, max_size=30), data=st.data())
+def test_texts_are_those_of_arrow_in_any_order(texts: list[str], data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(texts) - 1))
+    array = string_array(texts)[first:]
+    rows = data.draw(st.lists(st.integers(0, len(array) - 1), max_size=40))
+    assert texts_at(array, np.array(rows, dtype=np.int64)) == tuple(
+        texts[first + row] for row in rows
+    )

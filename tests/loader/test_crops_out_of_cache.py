@@ -35,7 +35,7 @@ def epoch_with_offsets_there(loader: ShardLoader) -> list[tuple[Any, ...]]:
     """The second epoch, for which threads have fetched the offsets of all shards."""
     list(loader)
     for shard in range(len(loader.index.tars)):
-        loader._pipeline.reader._frame_offsets.of_shard(shard)
+        loader._pipeline.reader._frame_offsets.load(shard)
     return rows_by_content(loader)
 
 
@@ -57,7 +57,7 @@ def test_threads_fetch_the_offsets_of_cached_shards(url: str, tmp_path: Path) ->
     offsets = loader._pipeline.reader._frame_offsets
     for _ in range(100):
         list(loader)
-        if all(offsets._shards.get(shard) is not None for shard in range(3)):
+        if all(offsets._known.shards.get(shard, 0) for shard in range(3)):
             break
     else:
         pytest.fail("they never came")
@@ -69,7 +69,7 @@ def test_whole_clips_ask_for_no_offsets(url: str, tmp_path: Path) -> None:
     )
     for _ in range(20):
         list(loader)
-    assert len(loader._pipeline.reader._frame_offsets._shards) == 0
+    assert not any(loader._pipeline.reader._frame_offsets.has(shard) for shard in range(3))
 
 
 def test_damage_in_the_cache_is_read_past(url: str, tmp_path: Path) -> None:

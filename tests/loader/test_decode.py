@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from loader.decode import decode_windows
-from loader.flac_decoder import ClipWindow
+from loader.encoded_clips import ClipWindow, EncodedClips
 from shardwriter.errors import ShardFormatError
 from shardwriter.flac import encode_flac
 from tests.loader.builders import RATE_HZ, clip_pcm
@@ -33,7 +33,9 @@ def decode(
         clip_num_samples=clip,
         where="shard.tar: sample k, audio at byte 512",
     )
-    decode_windows([clip_window], row_T[None], sample_rate_hz=rate, verify_checksums=True)
+    decode_windows(
+        EncodedClips.of([clip_window]), row_T[None], sample_rate_hz=rate, verify_checksums=True
+    )
     return row_T
 
 

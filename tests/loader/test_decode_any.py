@@ -8,7 +8,7 @@ import pytest
 from jobs.index_foreign import IndexOptions, index, obstacles
 from loader import LoaderConfig, ShardLoader
 from loader.decode import decode_windows
-from loader.flac_decoder import ClipWindow
+from loader.encoded_clips import ClipWindow, EncodedClips
 from loader.world import World
 from shardwriter.audio import clean_audio
 from shardwriter.errors import ShardFormatError
@@ -49,7 +49,9 @@ def window(data: bytes, start: int, num: int, *, clip: int, rate: int = RATE) ->
     clip_window = ClipWindow(
         data=data, row=1, start=start, num_samples=num, clip_num_samples=clip, where="a.tar: k"
     )
-    decode_windows([clip_window], wave_BT, sample_rate_hz=rate, verify_checksums=True)
+    decode_windows(
+        EncodedClips.of([clip_window]), wave_BT, sample_rate_hz=rate, verify_checksums=True
+    )
     assert (wave_BT[0] == 7).all()
     assert not wave_BT[1, num:].any()
     return wave_BT[1, :num]

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loader.flac_decoder import decode_flac_windows
+from loader.encoded_clips import EncodedClips
+from loader.flac_decoder import decode_flac
 from shardwriter.errors import ShardFormatError
 from shardwriter.flac import encode_flac
 from tests.bounds_checked import run_bounds_checked
@@ -86,10 +87,12 @@ def test_window_that_does_not_fit_its_row_is_refused_before_anything_is_written(
     wave_BT = np.full((3, 5), GUARD, dtype=np.int16)
     for start, num, clip in ((0, 6, 9), (5, 5, 9), (-1, 3, 9), (0, 0, 9)):
         with pytest.raises(ValueError, match="don't fit row 1"):
-            decode_flac_windows(
-                [window(b"", clip, start=start, num=num)], wave_BT, sample_rate_hz=1,
+            decode_flac(
+                EncodedClips.of([window(b"", clip, start=start, num=num)]),
+                wave_BT,
+                sample_rate_hz=1,
                 verify_checksums=True,
-            )  # fmt: skip
+            )
     assert (wave_BT == GUARD).all()
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from loader.flac_decoder import CLIPS_AT_ONCE, ClipWindow, decode_flac_windows
+from loader.encoded_clips import ClipWindow, EncodedClips
+from loader.flac_decoder import CLIPS_AT_ONCE, decode_flac
 from loader.flac_kernel import LANES
 from shardwriter.errors import ShardFormatError
 from shardwriter.flac import FlacStream, encode_flac
@@ -35,7 +36,7 @@ def test_clips_side_by_side_come_out_as_alone() -> None:
                 ClipWindow(data=data, row=row, start=start, num_samples=num,
                            clip_num_samples=len(pcm_T), where="")
             )  # fmt: skip
-        decode_flac_windows(clips, wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=True)
+        decode_flac(EncodedClips.of(clips), wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=True)
         for clip, row_T, (_, pcm_T) in zip(clips, wave_BT, made, strict=False):
             expected_T = pcm_T[clip.start : clip.start + clip.num_samples]
             assert np.array_equal(row_T[: clip.num_samples], expected_T)
@@ -55,7 +56,9 @@ def test_a_damaged_clip_leaves_those_beside_it_whole() -> None:
         ]  # fmt: skip
         wave_BT = np.zeros((len(made), 10_540), dtype=np.int16)
         with pytest.raises(ShardFormatError, match=f"^clip {bad}: "):
-            decode_flac_windows(clips, wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=True)
+            decode_flac(
+                EncodedClips.of(clips), wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=True
+            )
         for row, (_, pcm_T) in enumerate(made):
             if row != bad:
                 assert np.array_equal(wave_BT[row, : len(pcm_T)], pcm_T)
@@ -76,7 +79,7 @@ def one_window(data: bytes, pcm_T: np.ndarray, start: int, num: int) -> np.ndarr
     )
     wave_BT = np.full((2, num + 7), GUARD, dtype=np.int16)
     try:
-        decode_flac_windows([clip], wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=True)
+        decode_flac(EncodedClips.of([clip]), wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=True)
     finally:
         assert (wave_BT[1] == GUARD).all()
     return wave_BT[0, :num]

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loader.decode import decode_windows
-from loader.flac_decoder import ClipWindow, SomeFrames, _start_loading, decode_flac_windows
+from loader.encoded_clips import ClipWindow, EncodedClips, SomeFrames
+from loader.flac_decoder import _start_loading, decode_flac
 from shardwriter.errors import ShardFormatError, StorageError
 from shardwriter.flac import FlacStream, encode_flac
 from tests.loader import flac_bits as bits
@@ -42,12 +43,14 @@ def some_frames(
 
 def decode(
     clips: list[ClipWindow], *, width: int, verify: bool = True
-) -> tuple[np.ndarray, list[ClipWindow]]:
+) -> tuple[np.ndarray, list[int]]:
     """Decode into the rows between two others, and see that these are left alone."""
     wave_BT = np.full((len(clips) + 2, width), GUARD, dtype=np.int16)
-    failed = decode_flac_windows(clips, wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=verify)
+    failed = decode_flac(
+        EncodedClips.of(clips), wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=verify
+    )
     assert (wave_BT[[0, -1]] == GUARD).all()
-    return wave_BT, failed
+    return wave_BT, failed.tolist()
 
 
 @settings(max_examples=80, deadline=None)
@@ -161,7 +164,7 @@ def test_frames_that_do_not_say_what_is_expected_are_left_to_the_whole_clip() ->
         "a file": bits.stream([frames_of()], 640),
     }.items():
         clip = replace(asked, data=data)
-        assert decode([clip], width=100)[1] == [clip], name
+        assert decode([clip], width=100)[1] == [0], name
     for settings_ in ({"rate_code": 4}, {"rate_code": 12, "rate_field": b"\x08"},
                       {"rate_code": 13, "rate_field": b"\x1f\x40"},
                       {"rate_code": 14, "rate_field": b"\x03\x20"}):  # fmt: skip
@@ -176,7 +179,7 @@ def test_frames_longer_than_the_index_has_them_are_left_to_the_whole_clip() -> N
         data=data, row=1, start=200, num_samples=100, clip_num_samples=640, where="clip k",
         frames=SomeFrames(3, 7, never),
     )  # fmt: skip
-    assert decode([clip], width=100)[1] == [clip]
+    assert decode([clip], width=100)[1] == [0]
 
 
 def test_what_can_t_be_decoded_is_read_whole_and_decoded() -> None:
@@ -187,15 +190,17 @@ def test_what_can_t_be_decoded_is_read_whole_and_decoded() -> None:
     frames = SomeFrames(good.frames.first, good.frames.stop, lambda: stream.data)  # type: ignore[union-attr]
     broken = replace(good, row=1, data=bytes(len(good.data)), frames=frames)
     wave_BT = np.zeros((2, 300), np.int16)
-    decode_windows([good, broken], wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=True)
+    decode_or_read_whole([good, broken], wave_BT)
     assert np.array_equal(wave_BT, np.stack([pcm_T[2000:2300]] * 2))
     with pytest.raises(StorageError, match="read whole"):
-        decode_windows([replace(broken, frames=good.frames)], wave_BT, sample_rate_hz=RATE_HZ,
-                       verify_checksums=True)  # fmt: skip
+        decode_or_read_whole([replace(broken, frames=good.frames)], wave_BT)
     frames = replace(frames, read_whole=lambda: stream.data[:-900])
     with pytest.raises(ShardFormatError, match=r"clip k: can't decode the FLAC of \d+ bytes"):
-        decode_windows([replace(broken, start=6000, num_samples=300, frames=frames)], wave_BT,
-                       sample_rate_hz=RATE_HZ, verify_checksums=True)  # fmt: skip
+        decode_or_read_whole([replace(broken, start=6000, num_samples=300, frames=frames)], wave_BT)
+
+
+def decode_or_read_whole(clips: list[ClipWindow], wave_BT: np.ndarray) -> None:
+    decode_windows(EncodedClips.of(clips), wave_BT, sample_rate_hz=RATE_HZ, verify_checksums=True)
 
 
 def fuzz(num_streams: int, seed: int) -> int:

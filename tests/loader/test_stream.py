@@ -9,7 +9,7 @@ import pytest
 
 from loader.dataset import DatasetIndex, open_dataset
 from loader.resampling_buffer import PlannedStep, Source
-from loader.step_reader import Part, StepReader
+from loader.step_reader import StepReader
 from loader.stream import SampleReader
 from loader.stripe import StepPlan
 from shardwriter.errors import ShardFormatError, StorageError
@@ -46,8 +46,16 @@ def step_reader(reader: SampleReader, *, rows: list[int]) -> StepReader:
     step = PlannedStep(plan=plan, sources=[Source()] * len(rows))
     with contextlib.ExitStack() as on_end:
         [(_, made)] = reader.read_ahead([step], order_N=plan.rows_B, on_end=on_end)
-    assert made.num_bytes_B == reader._index.audio_num_bytes_N[rows].tolist()
+    assert np.array_equal(made.num_bytes_B, reader._index.audio_num_bytes_N[rows])
     return made
+
+
+def read_part(places: StepReader, place: int) -> np.ndarray | None:
+    """All bytes of a place; None where they can't be read."""
+    at, num_bytes = np.array([place]), places.num_bytes_B[[place]]
+    room = np.zeros(int(num_bytes[0]), np.uint8)
+    (is_read,) = places.read_parts(at, np.zeros(1, np.int64), num_bytes, room)
+    return room if is_read else None
 
 
 def audio_of(store: Store, index: DatasetIndex, row: int) -> bytes:
@@ -141,11 +149,11 @@ def test_cut_off_shard_gives_no_part_and_the_same_error_when_it_is_read_again(
     reader, index = make_reader(near, verify_checksums=False)
     num_bytes = int(index.audio_num_bytes_N[5])
     places = step_reader(reader, rows=[4, 5])
-    part, room = Part(1, 0, num_bytes), np.zeros(num_bytes, np.uint8)
-    (data,) = places.read_parts([part], room)
-    assert data == room.tobytes() == audio_of(near, index, 5)
+    room = read_part(places, 1)
+    assert room is not None
+    assert room.tobytes() == audio_of(near, index, 5)
     os.truncate(near.path(index.tars[1]), max(0, int(index.audio_offset_N[5]) + num_left))
-    assert places.read_parts([part], room) == [None]
+    assert read_part(places, 1) is None
     message = rf"{re.escape(clip_key(5))}.*expected {num_bytes} bytes, got {max(0, num_left)}: the"
     with pytest.raises(ShardFormatError, match=message):
         places.read_again(1)
@@ -161,11 +169,10 @@ def test_flipped_bit_is_noticed_in_a_part_and_the_same_error_when_it_is_read_aga
     sound = path.read_bytes()
     data = bytearray(sound)
     data[int(index.audio_offset_N[4]) + 60] ^= 1
-    num_bytes = int(index.audio_num_bytes_N[4])
     places = step_reader(reader, rows=[4])
     for content, is_whole in ((sound, True), (data, False)):
         path.write_bytes(content)
-        (got,) = places.read_parts([Part(0, 0, num_bytes)], np.zeros(num_bytes, np.uint8))
+        got = read_part(places, 0)
         assert got is not None
         assert places.is_whole(0, got) == is_whole
     message = (
@@ -180,8 +187,7 @@ def test_missing_shard_is_an_error_that_names_it(own_dataset_url: str) -> None:
     Path(own_dataset_url, index.tars[1]).unlink()
     with pytest.raises(StorageError, match=r"train/made-000001\.tar: No such file"):
         reader.read(4)
-    num_bytes = int(index.audio_num_bytes_N[4])
     places = step_reader(reader, rows=[4])
-    assert places.read_parts([Part(0, 0, num_bytes)], np.zeros(num_bytes, np.uint8)) == [None]
+    assert read_part(places, 0) is None
     with pytest.raises(StorageError, match=rf"{re.escape(clip_key(4))}.*000001\.tar: No such file"):
         places.read_again(0)

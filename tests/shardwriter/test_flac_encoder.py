@@ -13,7 +13,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loader.flac_decoder import ClipWindow, decode_flac_windows
+from loader.encoded_clips import ClipWindow, EncodedClips
+from loader.flac_decoder import decode_flac
 from shardwriter import flac_encoder_kernel
 from shardwriter.audio import clean_audio
 from shardwriter.flac import ENCODER_VERSION, encode_flac
@@ -71,7 +72,7 @@ def by_our_decoder(data: bytes, num_samples: int) -> np.ndarray:
         clip_num_samples=num_samples,
         where="a test",
     )
-    decode_flac_windows([window], wave_BT, sample_rate_hz=32_000, verify_checksums=True)
+    decode_flac(EncodedClips.of([window]), wave_BT, sample_rate_hz=32_000, verify_checksums=True)
     return wave_BT[0]
 
 
