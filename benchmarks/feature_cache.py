@@ -21,7 +21,7 @@ from benchmarks.machine import write_results
 from jobs.feature_cache import FeatureCacheOptions, cache_features
 from loader import AudioBatch, FeatureBatch, LoaderConfig, ShardLoader, World
 from loader.features import LogMel
-from loader.flac_decoder import is_ready
+from loader.flac_decoder import wait_until_ready
 
 PRESETS = ("panns", "passt")
 _BATCH = 32
@@ -108,8 +108,7 @@ def _measured(
 
 
 def _compiled() -> None:
-    while not is_ready():
-        time.sleep(0.1)
+    wait_until_ready()
 
 
 if __name__ == "__main__":

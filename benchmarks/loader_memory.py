@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 
@@ -33,11 +32,10 @@ def main() -> None:
 
     megabytes["torch"] = _resident_megabytes()
     import loader  # noqa: F401
-    from loader.flac_decoder import is_ready
+    from loader.flac_decoder import wait_until_ready
 
     megabytes["loader"] = _resident_megabytes()
-    while not is_ready():
-        time.sleep(0.05)
+    wait_until_ready()
     megabytes["decoder"] = _resident_megabytes()
     print(json.dumps(megabytes))
 

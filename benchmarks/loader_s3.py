@@ -31,7 +31,7 @@ import soundfile
 from benchmarks.machine import write_results
 from jobs.sample import sample_folder
 from loader import LoaderConfig, ShardLoader, World
-from loader.flac_decoder import is_ready
+from loader.flac_decoder import wait_until_ready
 from loader.reader_stats import ReaderStats
 from shardwriter import AudioFormat, CleanClip, Settings, ShardWriter
 from shardwriter.storage import S3Options, open_store
@@ -68,7 +68,7 @@ def main() -> int:
         proxy = context.Process(target=serve_slowly, args=(port, its), daemon=True)
         proxy.start()
         os.environ["AWS_ENDPOINT_URL"] = ours.recv()
-        is_ready()
+        wait_until_ready()
         measured = measure(local, Path(folder) / "cache", rounds=arguments.rounds)
         proxy.kill()
     report(measured, arguments)

@@ -38,7 +38,7 @@ from jobs.ingest import IngestOptions, ingest
 from jobs.sample import sample_folder
 from jobs.sources import open_source
 from loader import LoaderConfig, ShardLoader, World
-from loader.flac_decoder import is_ready
+from loader.flac_decoder import wait_until_ready
 from shardwriter.tarshard import read_members
 
 BATCH_SIZE = 32
@@ -62,8 +62,7 @@ def main() -> int:
         fetcher = open_fetcher(source.url)
         ingest(read_catalogue(source, subset="esc10"), fetcher, options)
         _unpack(root / "shards", root / "files")
-        while not is_ready():  # the first time on a machine that takes seconds
-            time.sleep(0.1)
+        wait_until_ready()
         rows, data = [], {}
         for crop_seconds in CROPS_SECONDS:
             speeds = _measure(root, crop_seconds, arguments.rounds, arguments.epochs)

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 
 from loader import LoaderConfig, ShardLoader, World
-from loader.flac_decoder import is_ready
+from loader.flac_decoder import wait_until_ready
 from shardwriter.storage import S3Options, open_store
 
 COUNTED = (
@@ -26,8 +26,7 @@ COUNTED = (
 def main() -> None:
     """Argument: a JSON file with `loader`, `endpoint_url`, `step_seconds`, `num_epochs`, `out`."""
     settings = json.loads(Path(sys.argv[1]).read_text())
-    while not is_ready():
-        time.sleep(0.1)
+    wait_until_ready()
     world = World.from_env()
     dist.init_process_group("gloo", timeout=timedelta(seconds=300))
     config = LoaderConfig(**settings["loader"])

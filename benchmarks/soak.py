@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks.loader_s3 import make_dataset
 from benchmarks.machine import write_results
 from loader import InverseFrequency, LoaderConfig, ShardLoader, World
-from loader.flac_decoder import is_ready
+from loader.flac_decoder import wait_until_ready
 from tests.s3.weed import free_ports
 
 BATCH_SIZE = 32
@@ -74,7 +74,7 @@ def main() -> int:
 
 def soak(far: str, near: Path, cache: Path, minutes: float) -> list[Sample]:
     """Stream for so long; return the process after each epoch."""
-    is_ready()
+    wait_until_ready()
     # That a shard has no room in a cache which is too small is what is wanted here.
     logging.getLogger("loader.shard_downloads").setLevel(logging.ERROR)
     shard_bytes = max(path.stat().st_size for path in near.glob("train/*.tar"))

@@ -15,6 +15,7 @@ from loader.decode import decode_windows
 from loader.encoded_clips import ClipWindow, EncodedClips
 from loader.features import LogMel, LogMelConfig
 from loader.features.whole_clips import frames_of_clip, whole_clip_config
+from loader.flac_decoder import begin_loading
 from shardwriter.errors import ConfigError, ShardFormatError
 from shardwriter.feature_format import FEATURE_SUFFIX
 from shardwriter.object_stream import ObjectStream
@@ -115,6 +116,7 @@ def _encoded(
         sample_rate_hz=record.sample_rate_hz,
         verify_checksums=True,
     )
+    begin_loading()
     try:
         frames_FM = frames_of_clip(log_mel, wave_BT[0])
     except ValueError as err:

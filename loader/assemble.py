@@ -20,7 +20,7 @@ from loader.config import LoaderConfig
 from loader.crop import Windows, choose_windows
 from loader.dataset import DatasetIndex
 from loader.encoded_clips import EncodedClips
-from loader.flac_decoder import CLIPS_AT_ONCE, is_loaded
+from loader.flac_decoder import CLIPS_AT_ONCE, is_ready
 from loader.mending import Mender
 from loader.noise_source import NoiseSource
 from loader.once import Once
@@ -90,7 +90,7 @@ class BatchAssembler:
         # Index order is the order on the disk, whatever place a sample has in the batch.
         places_B = np.argsort(rows_B, kind="stable")
         # Until the kernel is there, clips take long, and the first batch is waited for.
-        num_ahead = self.config.prefetch_batches if is_loaded() else 0
+        num_ahead = self.config.prefetch_batches if is_ready() else 0
         parts = np.array_split(
             places_B,
             num_parts(len(rows_B), num_threads=self.config.num_threads, num_ahead=num_ahead),

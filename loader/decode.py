@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from loader.encoded_clips import WHOLE, ClipWindow, EncodedClips
-from loader.flac_decoder import are_mono_flac_16, decode_flac, describe_other_clip, is_ready
+from loader.flac_decoder import are_mono_flac_16, decode_flac, describe_other_clip, is_ready, want
 from shardwriter.errors import AudioError, ShardFormatError
 
 
@@ -47,6 +47,8 @@ def decode_windows(
             flac, wave_BT, sample_rate_hz=sample_rate_hz, verify_checksums=verify_checksums
         )
     else:
+        if len(flac):
+            want()
         failed = np.flatnonzero(flac.first_frame_P != WHOLE)
         for clip in flac.take(np.flatnonzero(flac.first_frame_P == WHOLE)):
             _decode_by_libsndfile(clip, wave_BT[clip.row], sample_rate_hz=sample_rate_hz)

@@ -3,8 +3,9 @@
 Axes: B rows of a batch, T samples.
 
 numba takes 0.6 s to import, and the kernel 0.7 s to load from numba's cache or some 12 s to
-compile, once on a machine. That is done in the background, from the first FLAC clip on, so that
-nobody who has no FLAC pays for it and no first batch waits for it; see `is_ready`.
+compile, once on a machine. That is done in the background, by who has met FLAC clips, so that
+nobody who has none pays for it; and not before the first batch is there, which it would slow down
+(0.3 s instead of 0.5 to 1.2), as Python's lock is taken most of that time; see `begin_loading`.
 """
 
 import functools
@@ -26,6 +27,7 @@ _MONO_FLAC_16 = np.array([*b"fLaC", 0x00, 0xF0], np.uint8)
 CLIPS_AT_ONCE = 8
 """As many as the kernel has `LANES`; where there are fewer, lanes share a clip, at some cost."""
 _starting = threading.Lock()
+_is_wanted = threading.Event()
 
 
 def are_mono_flac_16(clips: EncodedClips) -> NDArray[np.bool_]:
@@ -43,17 +45,30 @@ def are_mono_flac_16(clips: EncodedClips) -> NDArray[np.bool_]:
 
 
 def is_ready() -> bool:
-    """Return whether `decode_flac` can start at once; the first call begins to see to it.
+    """Return whether `decode_flac` can start at once.
 
     Until then libsndfile gives the same samples, only more slowly.
     """
+    return _start_loading.cache_info().currsize > 0 and not _start_loading().is_alive()
+
+
+def want() -> None:
+    """Note that there are clips to decode."""
+    _is_wanted.set()
+
+
+def begin_loading() -> None:
+    """Load the kernel in the background, once there was a clip for it."""
+    if _is_wanted.is_set() and not is_ready():
+        with _starting:
+            _start_loading()
+
+
+def wait_until_ready() -> None:
+    """Load the kernel; the first time on a machine it is compiled, which takes seconds."""
     with _starting:
-        return not _start_loading().is_alive()
-
-
-def is_loaded() -> bool:
-    """Return the same, without beginning."""
-    return _start_loading.cache_info().currsize > 0 and is_ready()
+        thread = _start_loading()
+    thread.join()
 
 
 @functools.cache

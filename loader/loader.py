@@ -17,6 +17,7 @@ from loader.dataset import DatasetIndex
 from loader.epoch_pipeline import EpochPipeline
 from loader.exposure import Exposure, exposure_of
 from loader.feature_batch import FeatureBatch
+from loader.flac_decoder import begin_loading
 from loader.iteration import Delivery, EpochIterator
 from loader.mixture import open_datasets
 from loader.prefetch import run_ahead
@@ -319,6 +320,7 @@ class ShardLoader(Generic[BatchT]):
 
     def _receive(self, delivery: Delivery) -> None:
         """Move on by one step, and count what it took."""
+        begin_loading()
         self._cursor = self._stripe.cursor_after(self._cursor, 1, num_total=self._num_draws)
         self._is_epoch_delivered = delivery.is_last
         plan_seconds = self._pipeline.plan_seconds

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from loader.clip_memory import ClipMemory
 from loader.crop import Windows
 from loader.encoded_clips import TAIL_BYTES, WHOLE, EncodedClips
-from loader.flac_decoder import is_loaded
+from loader.flac_decoder import is_ready
 from loader.frame_offsets import FrameRanges
 from loader.quarantine import READ_ERRORS
 from loader.resampling_buffer import PlannedStep, ResamplingBuffer
@@ -46,7 +46,7 @@ class PartReader:
         if failed:
             place_P = np.setdiff1d(place_P, failed)
         # Without the kernel, which takes some time to load, nobody gains from that.
-        is_direct_P = self._is_used_once(place_P) & self.reader.is_on_disk_B[place_P] & is_loaded()
+        is_direct_P = self._is_used_once(place_P) & self.reader.is_on_disk_B[place_P] & is_ready()
         direct, again = self._read_from_disk(place_P[is_direct_P])
         others: dict[int, Callable[[], bytes]] = {
             place: partial(self.reader.read_again, place) for place in again

@@ -5,18 +5,15 @@ import sys
 
 _ENCODERS = "import jobs.ingesting.preload"
 _DECODERS = """
-import time
 import numpy as np
-from loader.flac_decoder import is_ready
+from loader.flac_decoder import wait_until_ready
 from shardwriter.aac import AacConfig, decode_aac
 
-is_ready()
 one_byte, at, size = np.zeros(1, np.uint8), np.zeros(1, np.int64), np.ones(1, np.int64)
 config = AacConfig(sample_rate_hz=44_100, num_channels=2)
 if decode_aac(one_byte, at, size, config, channel=None) is not None:
     raise SystemExit("a byte was decoded")
-while not is_ready():
-    time.sleep(0.1)
+wait_until_ready()
 """
 
 

@@ -1,6 +1,5 @@
 """Ours: ShardLoader on its own shards."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import torch
 
 from benchmarks.loader_peers import BATCH_SIZE, SAMPLE_RATE_HZ
 from loader import LoaderConfig, ShardLoader, World
-from loader.flac_decoder import is_ready
+from loader.flac_decoder import wait_until_ready
 
 TUNINGS = {
     "1 thread": {"num_threads": 1},
@@ -25,8 +24,7 @@ def open_batches(
     folder: Path, num_samples: int | None, *, num_threads: int
 ) -> Iterator[torch.Tensor]:
     """Yield the waves of batches that also have keys, labels and lengths."""
-    while not is_ready():  # the first time on a machine that takes seconds
-        time.sleep(0.1)
+    wait_until_ready()
     config = LoaderConfig(
         url=str(folder),
         split="train",

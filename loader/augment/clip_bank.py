@@ -25,6 +25,7 @@ from loader.augment.bank_plan import BankPlan, place_kinds, plan_bank, rows_of_k
 from loader.dataset import DatasetIndex, open_dataset
 from loader.decode import decode_windows
 from loader.encoded_clips import ClipWindow, EncodedClips
+from loader.flac_decoder import begin_loading
 from loader.stream import SampleReader
 from shardwriter.errors import ConfigError
 from shardwriter.storage import Store, open_store
@@ -267,6 +268,7 @@ class _Source:
             sample_rate_hz=self.index.sample_rate_hz,
             verify_checksums=True,
         )
+        begin_loading()
         fit = _from_direct_path if is_response else _repeated
         for row_S, clip_T, count in zip(bank_NS[part], decoded, counts, strict=True):
             row_S[:] = fit(clip_T[:count], len(row_S))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from loader import InverseFrequency, ShardLoader
-from loader.flac_decoder import _start_loading
+from loader.flac_decoder import wait_until_ready
 from shardwriter.errors import ErrorBudgetError, ShardFormatError
 from shardwriter.index import read_idx
 from shardwriter.keys import to_key
@@ -29,7 +29,7 @@ from tests.loader.idx_edits import move_all_frames
 
 @pytest.fixture(scope="module", autouse=True)
 def _ready() -> None:
-    _start_loading().join()  # until then clips are read whole
+    wait_until_ready()  # until then clips are read whole
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_a_pass_that_goes_on_elsewhere_has_the_rest_of_the_batches(url: str, own
 
 def test_without_the_kernel_clips_are_read_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = rows_by_content(loader_of(url))
-    monkeypatch.setattr("loader.part_reader.is_loaded", lambda: False)
+    monkeypatch.setattr("loader.part_reader.is_ready", lambda: False)
     loader = loader_of(url)
     assert rows_by_content(loader) == expected
     assert num_bytes_read(loader) == whole_num_bytes(loader)

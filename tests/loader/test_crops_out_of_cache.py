@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loader import ShardLoader
-from loader.flac_decoder import _start_loading
+from loader.flac_decoder import wait_until_ready
 from tests.loader.builders import alive_threads_after_waiting, rows_by_content
 from tests.loader.crop_builders import (
     SECONDS,
@@ -21,7 +21,7 @@ from tests.loader.remote_folder import RemoteFolder, remote_loader
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    _start_loading().join()  # until then clips are read whole
+    wait_until_ready()  # until then clips are read whole
     return make_long_clips(tmp_path_factory.mktemp("crops"))
 
 
@@ -110,7 +110,7 @@ def test_a_cache_whose_disk_fails_is_read_past(
     list(loader)
     for module in ("local_shards", "read_ahead"):
         monkeypatch.setattr(f"loader.{module}.read_open", fail)
-    monkeypatch.setattr("loader.part_reader.is_loaded", lambda: False)  # it reads by itself
+    monkeypatch.setattr("loader.part_reader.is_ready", lambda: False)  # it reads by itself
     got = rows_by_content(loader)
     assert loader.stats().reader.num_cache_fallbacks > 0
     monkeypatch.undo()

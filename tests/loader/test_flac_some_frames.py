@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from loader.decode import decode_windows
 from loader.encoded_clips import ClipWindow, EncodedClips, SomeFrames
-from loader.flac_decoder import _start_loading, decode_flac
+from loader.flac_decoder import decode_flac, wait_until_ready
 from shardwriter.errors import ShardFormatError, StorageError
 from shardwriter.flac import FlacStream, encode_flac
 from tests.loader import flac_bits as bits
@@ -183,7 +183,7 @@ def test_frames_longer_than_the_index_has_them_are_left_to_the_whole_clip() -> N
 
 
 def test_what_can_t_be_decoded_is_read_whole_and_decoded() -> None:
-    _start_loading().join()
+    wait_until_ready()
     pcm_T = loud_and_silent(6400)
     stream = encode_flac(pcm_T, sample_rate_hz=RATE_HZ, frame_num_samples=64)
     good = some_frames(stream, 6400, start=2000, num=300, row=0)
