@@ -7,7 +7,7 @@ are read whole. Whether the bytes are the frames that they should be, the decode
 import hashlib
 import logging
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -52,49 +52,38 @@ class FrameRanges(NamedTuple):
         return cls(none_P + WHOLE, none_P, none_P, num_bytes_P)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Known:
     """What is known of the frames of an index's clips. It only grows.
 
     One array for all shards, because a part of a batch has clips of many: what is done for each of
-    them takes longer than all else.
+    them takes longer than all else. N are the rows of the index.
     """
 
-    offsets: NDArray[np.int32]
-    """Where frames begin in their clips: `num_used` of them, the rest is room."""
-    begin_N: NDArray[np.int64]
-    """Where the frames of each row of the index begin in `offsets`."""
-    num_frames_N: NDArray[np.int32]
-    """How many it has; none where they aren't known."""
-    shards: dict[int, int] = field(default_factory=dict)
-    """How many offsets each shard has that was asked for; none where they can't be had."""
-
-    @classmethod
-    def nothing(cls, num_rows: int) -> "_Known":
-        """Return that of no clip; memory that nothing is written to is none."""
-        return cls(
-            offsets=np.empty(max(_MAX_BYTES // 4, 3), np.int32),  # 2 are always looked up
-            begin_N=np.zeros(num_rows, np.int64),
-            num_frames_N=np.zeros(num_rows, np.int32),
-        )
-
-    @property
-    def num_used(self) -> int:
-        """How many offsets there are; one is left over for who looks for the end of the last."""
-        return sum(self.shards.values())
+    def __init__(self, num_rows: int) -> None:
+        # Memory that nothing is written to is none.
+        self.offsets = np.empty(max(_MAX_BYTES // 4, 3), np.int32)
+        """Where frames begin in their clips, shard by shard; behind them is room."""
+        self.begin_N = np.zeros(num_rows, np.int64)
+        """Where the frames of each row begin in `offsets`."""
+        self.num_frames_N = np.zeros(num_rows, np.int32)
+        """How many it has; none where they aren't known."""
+        self.shards: dict[int, bool] = {}
+        """Those that were asked for, and whether their frames could be had."""
+        self.num_used = 0
 
     def has_room(self, num_offsets: int) -> bool:
-        """Return whether so many more have place."""
+        """Return whether so many more have place, and one that is looked up behind the last."""
         return self.num_used + num_offsets < len(self.offsets)
 
     def add(self, shard: int, frames: "ShardFrames | None") -> None:
         """Note those of a shard; threads that look for others meanwhile are not disturbed."""
         if frames is not None:
-            begin = self.num_used
-            self.offsets[begin : begin + len(frames.offsets)] = frames.offsets
+            begin, end = self.num_used, self.num_used + len(frames.offsets)
+            self.offsets[begin:end] = frames.offsets
             self.begin_N[frames.rows] = begin + frames.begin_R
             self.num_frames_N[frames.rows] = frames.num_frames_R
-        self.shards[shard] = 0 if frames is None else len(frames.offsets)
+            self.num_used = end
+        self.shards[shard] = frames is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,7 +155,7 @@ class FrameOffsets:
         num_selected = np.bincount(index.shard_N, minlength=len(index.tars))
         self._is_worth_it = (num_selected >= _LEAST_CLIPS) & (index.features is None)
         self._lock = threading.Lock()
-        self._known = _Known.nothing(len(index))
+        self._known = _Known(len(index))
         self._has_warned = False
 
     def load(self, shard: int) -> None:
@@ -224,7 +213,7 @@ class FrameOffsets:
                 return
             if frames is not None and not self._known.has_room(len(frames.offsets)):
                 if len(self._known.shards) >= self._num_in_use:
-                    self._known = _Known.nothing(len(self._index))
+                    self._known = _Known(len(self._index))
                 if not self._known.has_room(len(frames.offsets)):
                     frames = None
             self._known.add(shard, frames)

@@ -57,7 +57,7 @@ def test_threads_fetch_the_offsets_of_cached_shards(url: str, tmp_path: Path) ->
     offsets = loader._pipeline.reader._frame_offsets
     for _ in range(100):
         list(loader)
-        if all(offsets._known.shards.get(shard, 0) for shard in range(3)):
+        if all(offsets._known.shards.get(shard) for shard in range(3)):
             break
     else:
         pytest.fail("they never came")

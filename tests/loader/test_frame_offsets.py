@@ -210,12 +210,12 @@ def test_few_clips_of_a_shard_are_not_worth_its_index(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     offsets = FrameOffsets(opened(url), max_shards=2)
-    assert num_offsets(offsets, 2) == 0
+    assert not can_be_had(offsets, 2)
     assert caplog.records == []
 
 
-def num_offsets(offsets: FrameOffsets, shard: int) -> int:
-    """How many are known of a shard, once it was asked for."""
+def can_be_had(offsets: FrameOffsets, shard: int) -> bool:
+    """Whether the frames of a shard are known, once it was asked for."""
     offsets.load(shard)
     assert offsets.has(shard)
     return offsets._known.shards[shard]
@@ -244,7 +244,7 @@ def test_without_a_sound_index_there_are_no_frames_and_one_warning(
         damage(Path(url, idx_name(tar)))
     offsets = FrameOffsets(index, max_shards=2)
     with caplog.at_level(logging.WARNING):
-        assert [num_offsets(offsets, shard) for shard in (0, 1, 0, 1)] == [0] * 4
+        assert not any(can_be_had(offsets, shard) for shard in (0, 1, 0, 1))
     (record,) = caplog.records
     assert message in record.getMessage()
     assert "crops are read out of whole clips" in record.getMessage()
@@ -255,9 +255,9 @@ def test_a_shard_s_index_with_wrong_offsets_is_not_used(
 ) -> None:
     index = move_frames(url, opened(url), lambda row: row[::-1])
     offsets = FrameOffsets(index, max_shards=2)
-    assert num_offsets(offsets, 0) == 0
+    assert not can_be_had(offsets, 0)
     assert "not ascending" in caplog.text
-    assert num_offsets(offsets, 1) > 0
+    assert can_be_had(offsets, 1)
 
 
 @pytest.fixture
@@ -268,8 +268,8 @@ def ten_shards(tmp_path: Path) -> DatasetIndex:
 def room_for(index: DatasetIndex, num_shards: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the first shards' offsets have place, and no more."""
     offsets = FrameOffsets(index, max_shards=1)
-    num = sum(num_offsets(offsets, shard) for shard in range(num_shards))
-    monkeypatch.setattr("loader.frame_offsets._MAX_BYTES", 4 * (num + 1))
+    assert all(can_be_had(offsets, shard) for shard in range(num_shards))
+    monkeypatch.setattr("loader.frame_offsets._MAX_BYTES", 4 * (offsets._known.num_used + 1))
 
 
 def first_crops(offsets: FrameOffsets, shard: int) -> list[bool]:
@@ -298,7 +298,7 @@ def test_frames_are_asked_for_again_once_there_is_no_more_memory(
     room_for(ten_shards, 4, monkeypatch)
     offsets = FrameOffsets(ten_shards, max_shards=1)
     for shard in (0, 1, 2, 3, 2, 0, 4, 0, 5):
-        assert num_offsets(offsets, shard) > 0
+        assert can_be_had(offsets, shard)
         assert any(first_crops(offsets, shard))
         assert offsets._known.num_used < len(offsets._known.offsets)
     assert [offsets.has(shard) for shard in range(6)] == [True, False, False, False, True, True]
@@ -328,8 +328,8 @@ def test_frames_of_shards_in_use_are_not_dropped_for_those_of_others(
 ) -> None:
     room_for(ten_shards, 2, monkeypatch)
     offsets = FrameOffsets(ten_shards, max_shards=4)
-    kept = [num_offsets(offsets, shard) > 0 for shard in range(8)]
+    kept = [can_be_had(offsets, shard) for shard in range(8)]
     assert kept == [True] * 2 + [False] * 6
-    assert [num_offsets(offsets, shard) > 0 for shard in range(8)] == kept
-    assert num_offsets(offsets, 8) > 0  # more than are in use at a time
+    assert [can_be_had(offsets, shard) for shard in range(8)] == kept
+    assert can_be_had(offsets, 8)  # more than are in use at a time
     assert [offsets.has(shard) for shard in range(9)] == [False] * 8 + [True]
