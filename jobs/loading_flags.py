@@ -41,6 +41,11 @@ def add_loading_flags(parser: argparse.ArgumentParser) -> None:
         help="damaged or lost clips that each process may do without in an epoch, a number or a "
         "share such as 0.001: others stand in for them (default: the first one is an error)",
     )  # fmt: skip
+    group.add_argument(
+        "--tail", choices=("drop", "cycle"), default=default.tail,
+        help="what becomes of clips that don't fill an epoch's last step: dropped, in each epoch "
+        "others, or filled up with clips that come again (default: %(default)s)",
+    )  # fmt: skip
 
 
 def loading_options(arguments: argparse.Namespace) -> LoadingOptions:
@@ -53,4 +58,5 @@ def loading_options(arguments: argparse.Namespace) -> LoadingOptions:
         cache_bytes=round(arguments.cache_gb * 1e9),
         fetch_connections=arguments.fetch_connections,
         error_budget=arguments.error_budget,
+        tail=arguments.tail,
     )

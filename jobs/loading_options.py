@@ -1,6 +1,7 @@
 """How a training reads its shards: what suits the machines, beside the recipe."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,3 +19,5 @@ class LoadingOptions:
     cache_bytes: int = 100 * 10**9
     fetch_connections: int = 32
     error_budget: float = 0
+    tail: Literal["drop", "cycle"] = "drop"
+    """Not `pad`, whose rows would count in the loss."""

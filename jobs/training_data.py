@@ -43,7 +43,6 @@ def training_loader(options: TrainOptions, *, world: World, store: Store) -> Sha
             crop_seconds=recipe.crop_seconds,
             seed=options.seed,
             balance=InverseFrequency(exponent=recipe.balance) if recipe.balance else None,
-            tail="drop",
             **asdict(options.loading),
         ),
         world=world,

@@ -52,10 +52,11 @@ def test_flags_of_loading_reach_the_loader(url: str, tmp_path: Path) -> None:
         url, "--train-split", "balanced", "--num-threads", "3", "--open-shards", "2",
         "--num-streams", "4", "--cache-dir", str(cache), "--cache-gb", "0.5",
         "--fetch-connections", "9", "--error-budget", "0.25",
+        "--tail", "cycle",
     ).config  # fmt: skip
     assert (config.num_threads, config.open_shards, config.num_streams) == (3, 2, 4)
     assert (config.cache_dir, config.cache_bytes) == (str(cache), 500_000_000)
-    assert (config.fetch_connections, config.error_budget) == (9, 0.25)
+    assert (config.fetch_connections, config.error_budget, config.tail) == (9, 0.25, "cycle")
 
 
 def test_loading_is_preset_as_the_loader_s_own() -> None:
