@@ -163,6 +163,12 @@ class _Clock:
         has_downloads_D = (traffic.origin_DK == Origin.DOWNLOADED).any(axis=1)
         budget = STREAMED_SHARE * traffic.num_bytes_needed / fleet.num_gpus
         self._budget_R = np.where(has_downloads_D[self._node_R], budget, 0.0)
+        self._num_parts = num_parts(
+            fleet.batch_size,
+            num_bytes=round(fleet.batch_size * clips.num_bytes_N.mean()),
+            num_threads=fleet.num_threads,
+            num_ahead=fleet.prefetch_batches,
+        )
         ranks_D = np.bincount(self._node_R)
         self._downloads = [
             _Downloads.of(
@@ -189,7 +195,7 @@ class _Clock:
         """Return when a batch is decoded that was drawn, and has arrived."""
         fleet = self._fleet
         threads = fleet.num_threads
-        parts = num_parts(fleet.batch_size, num_threads=threads, num_ahead=fleet.prefetch_batches)
+        parts = self._num_parts
         part_seconds = self._speeds.decode_seconds * fleet.batch_size / parts
         batch_seconds = part_seconds * math.ceil(parts / threads)
         begun_R = np.maximum(self._decoders_free_R, drawn)

@@ -42,6 +42,8 @@ _PARTS_PER_THREAD = 2
 Not more, because each takes some 1 ms of calls, most of it with Python's lock, and its last clips
 leave vector lanes empty: whole clips took 6 % longer in two parts, 8 % in four, 2 s crops 7 and
 16 %."""
+_MOST_BYTES = 16 << 20
+"""Of encoded audio in a part, roughly: each thread holds so much. 64 clips of 10 s are 13 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +76,10 @@ class BatchAssembler:
         index, plan = self.index, step.plan
         rows_B = plan.rows_B
         keys = index.keys_of(rows_B)
+        clip_lengths_B = self.rows.clip_lengths_N[rows_B]
         windows = choose_windows(
             keys,
-            self.rows.clip_lengths_N[rows_B],
+            clip_lengths_B,
             window_num_samples=self.rows.window_length,
             crop=self.config.crop,
             seed=self.config.seed,
@@ -93,7 +96,12 @@ class BatchAssembler:
         num_ahead = self.config.prefetch_batches if is_ready() else 0
         parts = np.array_split(
             places_B,
-            num_parts(len(rows_B), num_threads=self.config.num_threads, num_ahead=num_ahead),
+            num_parts(
+                len(rows_B),
+                num_bytes=int(reader.num_bytes_B @ (windows.num_samples_B / clip_lengths_B)),
+                num_threads=self.config.num_threads,
+                num_ahead=num_ahead,
+            ),
         )
         fill = partial(_Filling, self, batch, step, reader, stand_ins, windows, epoch, add_noise)
         return Job(result=batch, tasks=tuple(fill(part).run for part in parts))
@@ -201,15 +209,19 @@ class _Filling:
         )
 
 
-def num_parts(num_rows: int, *, num_threads: int, num_ahead: int) -> int:
+def num_parts(num_rows: int, *, num_bytes: int, num_threads: int, num_ahead: int) -> int:
     """Return how many parts a batch is made in: no smaller ones than are decoded at once.
 
     Args:
         num_rows: Clips of the batch.
+        num_bytes: Encoded audio that is read for it, roughly.
         num_threads: Threads that decode.
         num_ahead: Batches that are made at a time besides.
     """
-    num_needed = math.ceil(_PARTS_PER_THREAD * num_threads / (1 + num_ahead))
+    num_needed = max(
+        math.ceil(_PARTS_PER_THREAD * num_threads / (1 + num_ahead)),
+        math.ceil(num_bytes / _MOST_BYTES),
+    )
     return max(min(num_needed, num_rows // CLIPS_AT_ONCE), 1)
 
 
