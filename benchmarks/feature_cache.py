@@ -39,7 +39,7 @@ def main() -> None:
         root = Path(folder)
         make_clips(root, num_recordings=32, copies=max(1, arguments.clips // 32))
         audio = str(root / "shards")
-        _compiled()
+        wait_until_ready()
         data["audio, decoded"] = _measured(audio, arguments.epochs, lambda batch: batch)
         for preset in PRESETS:
             began = time.process_time()
@@ -105,10 +105,6 @@ def _measured(
         "bytes": float(loader.index.audio_num_bytes_N.mean()),
         "clips": float(len(loader.index)),
     }
-
-
-def _compiled() -> None:
-    wait_until_ready()
 
 
 if __name__ == "__main__":

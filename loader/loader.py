@@ -19,7 +19,7 @@ from loader.exposure import Exposure, exposure_of
 from loader.feature_batch import FeatureBatch
 from loader.flac_decoder import begin_loading
 from loader.iteration import Delivery, EpochIterator
-from loader.mixture import open_datasets
+from loader.mixture import open_datasets, open_stores
 from loader.prefetch import run_ahead
 from loader.quarantine import QuarantinedSample
 from loader.resampling_buffer import BufferStats
@@ -31,7 +31,7 @@ from loader.targets import class_target_of
 from loader.world import World
 from shardwriter.errors import ConfigError, LoaderStateError
 from shardwriter.schema import FeatureFormat
-from shardwriter.storage import Store, open_store
+from shardwriter.storage import Store
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,9 @@ class ShardLoader(Generic[BatchT]):
         """
         self.config = config
         self.world = World.from_env() if world is None else world
-        self.index: DatasetIndex = open_datasets(_stores(config, store), config.selections)
+        self.index: DatasetIndex = open_datasets(
+            open_stores(config.selections, store), config.selections
+        )
         self._sampling = Sampling.of(config, self.index)
         self._num_draws = self._sampling.num_draws
         self._stripe = Stripe(
@@ -339,13 +341,3 @@ class ShardLoader(Generic[BatchT]):
 
     def _finish_epoch(self) -> None:
         self._go_to(epoch=self._epoch + 1)
-
-
-def _stores(config: LoaderConfig, store: Store | Sequence[Store] | None) -> Sequence[Store]:
-    urls = [selection.url for selection in config.selections]
-    if store is None:
-        return [open_store(url) for url in urls]
-    stores = store if isinstance(store, Sequence) else [store]
-    if len(stores) != len(urls):
-        raise ValueError(f"{len(stores)} stores for {len(urls)} datasets: give one for each")
-    return stores

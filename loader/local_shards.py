@@ -6,7 +6,7 @@ cached is read while Python's lock is held, and a file that becomes shorter kill
 instead of raising an error.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,13 +79,12 @@ class LocalShards:
         descriptors = {
             number: -1 if file is None else file.descriptor for number, file in opened.items()
         }
-        file_reads = np.stack(
-            [_array(map(descriptors.__getitem__, file_P)), start_P, num_bytes_P], axis=1
-        )
+        descriptor_P = np.array([descriptors[number] for number in file_P], np.int64)
+        file_reads = np.stack([descriptor_P, start_P, num_bytes_P], axis=1)
         counts_P = np.full(len(file_reads), -1, np.int64)
         read_files(room, file_reads, counts_P)
         num_read_P = np.maximum(counts_P, 0)
-        is_cached_P = _array(files[number].cached is not None for number in file_P)
+        is_cached_P = np.array([files[number].cached is not None for number in file_P], np.bool_)
         num_cached = int(num_read_P @ is_cached_P)
         self._counters.add(
             num_bytes_local=int(num_read_P.sum()) - num_cached, num_bytes_cache=num_cached
@@ -101,7 +100,3 @@ class LocalShards:
 
     def _open(self, shard: Shard) -> OpenFile | None:
         return self._files.get(shard, lambda: open_path(shard.path))
-
-
-def _array(numbers: Iterable[int]) -> NDArray[np.int64]:
-    return np.fromiter(numbers, np.int64)

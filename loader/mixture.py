@@ -16,7 +16,23 @@ from loader.label_map import with_mapped_labels
 from loader.targets import merge_targets
 from shardwriter.errors import ConfigError
 from shardwriter.schema import FeatureFormat
-from shardwriter.storage import Store
+from shardwriter.storage import Store, open_store
+
+
+def open_stores(
+    selections: Sequence[DatasetConfig], given: Store | Sequence[Store] | None
+) -> Sequence[Store]:
+    """Return where the datasets lie: the stores that are given, or new ones by their URLs.
+
+    Raises:
+        ValueError: there are more or fewer than datasets.
+    """
+    if given is None:
+        return [open_store(selection.url) for selection in selections]
+    stores = given if isinstance(given, Sequence) else [given]
+    if len(stores) != len(selections):
+        raise ValueError(f"{len(stores)} stores for {len(selections)} datasets: give one for each")
+    return stores
 
 
 def open_datasets(stores: Sequence[Store], selections: Sequence[DatasetConfig]) -> DatasetIndex:

@@ -5,30 +5,16 @@ Axes: B places of the batch, P some of them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loader.dataset import DatasetIndex
 from loader.frame_offsets import FrameOffsets, FrameRanges
-from loader.local_shards import ShardFile
+from loader.local_shards import LocalShards, ShardFile
+from loader.member_check import MemberCheck
 from loader.node_cache import OpenFile
 from loader.shards import Shard
-
-
-class ReadRanges(Protocol):
-    """As `LocalShards.read_ranges`."""
-
-    def __call__(
-        self,
-        files: Mapping[int, ShardFile],
-        file_P: Sequence[int],
-        start_P: NDArray[np.int64],
-        num_bytes_P: NDArray[np.int64],
-        room: NDArray[np.uint8],
-    ) -> NDArray[np.bool_]:
-        """Read bytes of shards into a room, and return which could be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,13 +34,12 @@ class StepReader:
     frame_offsets: FrameOffsets
     load_frames: Callable[[int], None]
     """Sees to it that it has those of a shard."""
-    read_ranges: ReadRanges
+    local: LocalShards
     read: Callable[[int], bytes]
     """Returns the encoded audio of a place, wherever it is."""
     read_row_again: Callable[[int], bytes]
     """Returns the encoded audio of a row of the index after a failure."""
-    is_whole_row: Callable[[int, NDArray[np.uint8]], bool]
-    """Returns whether bytes are the encoded audio of a row of the index."""
+    check: MemberCheck
 
     def find_frames(
         self, place_P: NDArray[np.int64], start_P: NDArray[np.int64], stop_P: NDArray[np.int64]
@@ -93,11 +78,11 @@ class StepReader:
             shard: ShardFile(self.shards[shard], self.cached.get(shard)) for shard in set(shards)
         }
         offset_P = self.index.audio_offset_N[self.rows_B[place_P]]
-        return self.read_ranges(files, shards, offset_P + start_P, num_bytes_P, room)
+        return self.local.read_ranges(files, shards, offset_P + start_P, num_bytes_P, room)
 
     def is_whole(self, place: int, data: NDArray[np.uint8]) -> bool:
         """Return whether bytes are the encoded audio of a place."""
-        return self.is_whole_row(int(self.rows_B[place]), data)
+        return self.check.is_whole(int(self.rows_B[place]), data)
 
     def read_again(self, place: int) -> bytes:
         """Return the encoded audio of a place anew, after a failure."""

@@ -198,10 +198,10 @@ class SampleReader:
             cached=cached,
             frame_offsets=self._frame_offsets,
             load_frames=load_frames,
-            read_ranges=self._local.read_ranges,
+            local=self._local,
             read=read,
             read_row_again=self.read_again,
-            is_whole_row=self._check.is_whole,
+            check=self._check,
         )
 
     def _read_cached(self, row: int, file: OpenFile) -> bytes:
